@@ -1,0 +1,2 @@
+//! The `redstart` binary: a thin start of the library.
+fn main() {}
