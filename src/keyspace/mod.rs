@@ -1,0 +1,4 @@
+//! The keys of all databases.
+
+pub mod entry;
+pub mod table;

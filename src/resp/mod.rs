@@ -1,0 +1,7 @@
+//! The protocol, pure bytes: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
+
+mod parse;
+mod write;
+
+pub use parse::{Limits, Parser, ProtocolError, Request};
+pub use write::{Chunk, Deferred, Mark, Output, Reply};

@@ -1,0 +1,5 @@
+//! Small tools that know nothing of the server.
+
+pub mod args;
+pub mod num;
+pub mod prefetch;

@@ -1,0 +1,347 @@
+//! Numbers as the protocol writes them: strict integers, doubles, and the
+//! 80-bit long doubles that INCRBYFLOAT computes with.
+
+use rustc_apfloat::ieee::{Double, X87DoubleExtended};
+use rustc_apfloat::{Float, Status};
+
+/// Parses a signed 64-bit integer the way commands accept one: an optional
+/// minus, no plus, no blanks, no leading zeros, no `-0`.
+pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, bytes),
+    };
+    match digits {
+        [b'0'] if !negative => return Some(0),
+        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
+        _ => return None,
+    }
+    let mut value: u64 = 0;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    if negative {
+        (value <= i64::MIN.unsigned_abs()).then(|| 0i64.wrapping_sub_unsigned(value))
+    } else {
+        i64::try_from(value).ok()
+    }
+}
+
+/// The integer that `bytes` is the canonical decimal form of, for the `int`
+/// encoding: parsing and printing it gives the same bytes.
+pub fn canonical_i64(bytes: &[u8]) -> Option<i64> {
+    if bytes.len() > 20 {
+        None
+    } else {
+        parse_i64(bytes)
+    }
+}
+
+/// A number literal as C's `strtod` reads it, normalised for a parser that is
+/// stricter about the form: sign, then decimal, hexadecimal, inf or nan.
+enum Literal {
+    Decimal,
+    Hex(String),
+    Infinite,
+    Nan,
+    Invalid,
+}
+
+fn literal(text: &str) -> Literal {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let lower = unsigned.to_ascii_lowercase();
+    if lower == "inf" || lower == "infinity" {
+        return Literal::Infinite;
+    }
+    if lower == "nan" || (lower.starts_with("nan(") && lower.ends_with(')')) {
+        return Literal::Nan;
+    }
+    let (digits, hex) = match lower.strip_prefix("0x") {
+        Some(digits) => (digits, true),
+        None => (lower.as_str(), false),
+    };
+    let (mantissa, exponent) = match digits.split_once(if hex { 'p' } else { 'e' }) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (digits, None),
+    };
+    let is_digit = |c: char| {
+        if hex {
+            c.is_ascii_hexdigit()
+        } else {
+            c.is_ascii_digit()
+        }
+    };
+    let mantissa_ok = mantissa.chars().any(is_digit)
+        && mantissa.chars().all(|c| is_digit(c) || c == '.')
+        && mantissa.matches('.').count() <= 1;
+    let exponent_ok = exponent.is_none_or(|e| {
+        let e = e.strip_prefix(['+', '-']).unwrap_or(e);
+        !e.is_empty() && e.chars().all(|c| c.is_ascii_digit())
+    });
+    match (mantissa_ok && exponent_ok, hex) {
+        (false, _) => Literal::Invalid,
+        (true, false) => Literal::Decimal,
+        (true, true) => Literal::Hex(format!(
+            "{}0x{mantissa}p{}",
+            sign(text),
+            exponent.unwrap_or("0")
+        )),
+    }
+}
+
+fn sign(text: &str) -> &str {
+    if text.starts_with('-') { "-" } else { "" }
+}
+
+/// Parses a double as commands accept one: the whole of `bytes`, infinities
+/// included, no NaN, no blanks before, no value out of range.
+pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    match literal(text) {
+        Literal::Decimal => {
+            let value: f64 = text.parse().ok()?;
+            value.is_finite().then_some(value)
+        }
+        Literal::Hex(text) => {
+            let parsed: Double = text.parse().ok()?;
+            let value = f64::from_bits(parsed.to_bits() as u64);
+            value.is_finite().then_some(value)
+        }
+        Literal::Infinite if text.starts_with('-') => Some(f64::NEG_INFINITY),
+        Literal::Infinite => Some(f64::INFINITY),
+        Literal::Nan | Literal::Invalid => None,
+    }
+}
+
+/// Formats a double with 17 significant digits as C's `%.17g` does, the form
+/// of doubles in replies.
+pub fn format_f64(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".into();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.into();
+    }
+    if value == 0.0 {
+        return if value.is_sign_negative() { "-0" } else { "0" }.into();
+    }
+    let scientific = format!("{value:.16e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (minus, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    let digits = digits.trim_end_matches('0');
+    if !(-4..17).contains(&exponent) {
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        let exponent_sign = if exponent < 0 { '-' } else { '+' };
+        return format!(
+            "{minus}{first}{dot}{rest}e{exponent_sign}{:02}",
+            exponent.abs()
+        );
+    }
+    if exponent < 0 {
+        let zeros = "0".repeat((-exponent - 1) as usize);
+        return format!("{minus}0.{zeros}{digits}");
+    }
+    let whole = exponent as usize + 1;
+    if digits.len() <= whole {
+        format!("{minus}{digits}{}", "0".repeat(whole - digits.len()))
+    } else {
+        format!("{minus}{}.{}", &digits[..whole], &digits[whole..])
+    }
+}
+
+/// An 80-bit extended-precision number: what INCRBYFLOAT and HINCRBYFLOAT add
+/// with, so that their results have the digits that Redis on x86 prints.
+#[derive(Clone, Copy)]
+pub struct LongDouble(X87DoubleExtended);
+
+impl LongDouble {
+    /// Parses the whole of `bytes`; infinities pass, NaN and values out of
+    /// range do not.
+    pub fn parse(bytes: &[u8]) -> Option<LongDouble> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let number = match literal(text) {
+            Literal::Decimal => text.trim_start_matches('+').to_owned(),
+            Literal::Hex(text) => text,
+            Literal::Infinite => {
+                let infinity = X87DoubleExtended::INFINITY;
+                return Some(LongDouble(if text.starts_with('-') {
+                    -infinity
+                } else {
+                    infinity
+                }));
+            }
+            Literal::Nan | Literal::Invalid => return None,
+        };
+        let parsed =
+            X87DoubleExtended::from_str_r(&number, rustc_apfloat::Round::NearestTiesToEven).ok()?;
+        let out_of_range = parsed
+            .status
+            .intersects(Status::OVERFLOW | Status::UNDERFLOW);
+        (!out_of_range).then_some(LongDouble(parsed.value))
+    }
+
+    /// The number of an integer, exactly.
+    pub fn from_i64(value: i64) -> LongDouble {
+        LongDouble(X87DoubleExtended::from_i128(i128::from(value)).value)
+    }
+
+    /// The sum, or None when it is not a finite number.
+    pub fn checked_add(self, other: LongDouble) -> Option<LongDouble> {
+        let sum = (self.0 + other.0).value;
+        sum.is_finite().then_some(LongDouble(sum))
+    }
+
+    /// Formats with up to 17 decimals and no trailing zeros (C's `%.17Lf`,
+    /// then trimmed), the form in which the sum is stored.
+    pub fn format(self) -> String {
+        if !self.0.is_finite() {
+            let name = if self.0.is_nan() { "nan" } else { "inf" };
+            return format!("{}{name}", if self.0.is_negative() { "-" } else { "" });
+        }
+        // x87 layout: 1 sign bit, 15 exponent bits, 64 mantissa bits.
+        let bits = self.0.to_bits();
+        let mantissa = bits as u64;
+        let exponent = ((bits >> 64) & 0x7fff) as i32 - 16383 - 63;
+        let text = if exponent >= 0 {
+            big_integer(mantissa, exponent as u32)
+        } else {
+            decimal_fraction(mantissa, exponent.unsigned_abs())
+        };
+        if self.0.is_negative() && text != "0" {
+            format!("-{text}")
+        } else {
+            text
+        }
+    }
+}
+
+/// mantissa * 2^shift in decimal.
+fn big_integer(mantissa: u64, shift: u32) -> String {
+    const BASE: u64 = 1_000_000_000;
+    let mut limbs = vec![
+        mantissa % BASE,
+        mantissa / BASE % BASE,
+        mantissa / BASE / BASE,
+    ];
+    for _ in 0..shift {
+        let mut carry = 0;
+        for limb in &mut limbs {
+            let doubled = *limb * 2 + carry;
+            *limb = doubled % BASE;
+            carry = doubled / BASE;
+        }
+        if carry > 0 {
+            limbs.push(carry);
+        }
+    }
+    while limbs.len() > 1 && limbs.last() == Some(&0) {
+        limbs.pop();
+    }
+    let mut text = limbs.last().map(u64::to_string).unwrap_or_default();
+    for limb in limbs.iter().rev().skip(1) {
+        text.push_str(&format!("{limb:09}"));
+    }
+    text
+}
+
+/// mantissa / 2^shift, rounded half to even at 17 decimals, zeros trimmed.
+fn decimal_fraction(mantissa: u64, shift: u32) -> String {
+    const DECIMALS: u128 = 100_000_000_000_000_000;
+    // Below 2^121, so it fits; beyond a shift of 127 the quotient is zero.
+    let scaled = u128::from(mantissa) * DECIMALS;
+    let mut quotient = scaled.checked_shr(shift).unwrap_or(0);
+    if shift < 128 {
+        let remainder = scaled - (quotient << shift);
+        let half = 1u128 << (shift - 1);
+        if remainder > half || (remainder == half && quotient % 2 == 1) {
+            quotient += 1;
+        }
+    }
+    let text = format!("{}.{:017}", quotient / DECIMALS, quotient % DECIMALS);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_strict() {
+        for good in ["0", "-1", "9223372036854775807", "-9223372036854775808"] {
+            assert_eq!(parse_i64(good.as_bytes()).unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "-",
+            "-0",
+            "+1",
+            "01",
+            " 1",
+            "1 ",
+            "9223372036854775808",
+            "1.0",
+            "0x1",
+        ] {
+            assert_eq!(parse_i64(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(parse_i64(b"-9223372036854775809"), None);
+        assert_eq!(parse_i64(b"99999999999999999999999"), None);
+    }
+
+    #[test]
+    fn doubles_print_as_percent_17g() {
+        let cases: [(f64, &str); 9] = [
+            (0.1, "0.10000000000000001"),
+            (3.141, "3.141"),
+            (1e17, "1e+17"),
+            (1e16, "10000000000000000"),
+            (-0.0001, "-0.0001"),
+            (1e-5, "1.0000000000000001e-05"),
+            (5e-324, "4.9406564584124654e-324"),
+            (f64::INFINITY, "inf"),
+            (1.5, "1.5"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(format_f64(value), text);
+        }
+    }
+
+    #[test]
+    fn doubles_parse_as_strtod() {
+        assert_eq!(parse_f64(b"0x10"), Some(16.0));
+        assert_eq!(parse_f64(b"-.5e1"), Some(-5.0));
+        assert_eq!(parse_f64(b"5."), Some(5.0));
+        assert_eq!(parse_f64(b"+inf"), Some(f64::INFINITY));
+        for bad in ["", " 1", "1 ", "nan", "1e", "e5", ".", "1_0", "0x", "1e999"] {
+            assert_eq!(parse_f64(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn long_doubles_keep_redis_digits() {
+        let add = |a: &str, b: &str| {
+            let sum = LongDouble::parse(a.as_bytes()).unwrap();
+            sum.checked_add(LongDouble::parse(b.as_bytes()).unwrap())
+                .unwrap()
+                .format()
+        };
+        assert_eq!(add("0.1", "0.2"), "0.3");
+        assert_eq!(add("3", "1.1"), "4.1");
+        assert_eq!(add("10.50", "0.1"), "10.6");
+        assert_eq!(add("5.0e3", "2.0e2"), "5200");
+        assert_eq!(add("1", "-1"), "0");
+        assert_eq!(add("17179869184", "1.5"), "17179869185.5");
+        assert_eq!(add("1e27", "0"), "1000000000000000000000000000");
+        assert_eq!(add("-1.5", "0.25"), "-1.25");
+    }
+}
