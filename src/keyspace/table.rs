@@ -21,7 +21,6 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::hash::BuildHasher;
 
 use ahash::RandomState;
 use rand::Rng;

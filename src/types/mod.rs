@@ -49,6 +49,13 @@ impl Object {
         }
     }
 
+    /// A copy.
+    pub fn duplicate(&self) -> Object {
+        match self {
+            Object::String(string) => Object::String(StrBuf::from(string.as_slice())),
+        }
+    }
+
     /// The name OBJECT ENCODING gives.
     pub fn encoding_name(&self) -> &'static str {
         match self {

@@ -1,0 +1,398 @@
+//! One database, and the view of it that a command works with.
+
+use rand::Rng;
+
+use super::edit::{Edit, Ttl};
+use super::entry::{Entry, EntryRef, NewValue, ValueRef};
+use super::table::{KeyHasher, Loc, Table};
+use super::{Event, Keyspace, event};
+use crate::types::{Object, StrRef};
+
+/// The number of a database that exists.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct DbIndex(u32);
+
+impl DbIndex {
+    pub(super) fn new(index: usize) -> DbIndex {
+        DbIndex(index as u32)
+    }
+
+    /// As a number.
+    #[inline]
+    pub fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The value is of another type than the command works on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WrongType;
+
+/// A type that commands read by.
+pub trait ValueKind {
+    /// What reading gives.
+    type Ref<'a>;
+    /// The value, when it is of this type.
+    fn of(value: ValueRef<'_>) -> Option<Self::Ref<'_>>;
+}
+
+/// Strings.
+pub struct Str;
+
+impl ValueKind for Str {
+    type Ref<'a> = StrRef<'a>;
+
+    #[inline]
+    fn of(value: ValueRef<'_>) -> Option<StrRef<'_>> {
+        match value {
+            ValueRef::Int(number) => Some(StrRef::Int(number)),
+            ValueRef::Inline(bytes) => Some(StrRef::Inline(bytes)),
+            ValueRef::Boxed(Object::String(string)) => Some(StrRef::Boxed(string)),
+        }
+    }
+}
+
+/// One database.
+pub struct Db {
+    table: Table,
+    /// Where active expiry goes on.
+    pub(super) expire_cursor: u64,
+    /// Average time to live of sampled keys, milliseconds.
+    pub avg_ttl_ms: i64,
+}
+
+impl Db {
+    pub(super) fn new(hasher: &KeyHasher) -> Db {
+        Db {
+            table: Table::new(hasher.clone()),
+            expire_cursor: 0,
+            avg_ttl_ms: 0,
+        }
+    }
+
+    /// The keys, expired ones included.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(super) fn into_table(self) -> Table {
+        self.table
+    }
+}
+
+/// A database with everything that reading and writing it involves.
+pub struct DbRef<'a> {
+    pub(super) keyspace: &'a mut Keyspace,
+    index: DbIndex,
+    /// Reads leave access clock and hit counters alone (CLIENT NO-TOUCH).
+    pub no_touch: bool,
+}
+
+impl<'a> DbRef<'a> {
+    #[inline]
+    pub(super) fn new(keyspace: &'a mut Keyspace, index: DbIndex) -> DbRef<'a> {
+        DbRef {
+            keyspace,
+            index,
+            no_touch: false,
+        }
+    }
+
+    /// Its number.
+    pub fn index(&self) -> DbIndex {
+        self.index
+    }
+
+    /// The time at which the command runs, Unix milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.keyspace.now_ms
+    }
+
+    /// The keyspace that it is part of.
+    pub fn keyspace(&mut self) -> &mut Keyspace {
+        self.keyspace
+    }
+
+    /// Another database of the keyspace.
+    pub fn other(&mut self, index: DbIndex) -> DbRef<'_> {
+        DbRef {
+            keyspace: self.keyspace,
+            index,
+            no_touch: self.no_touch,
+        }
+    }
+
+    /// The keys, expired ones included.
+    #[inline]
+    pub fn table(&self) -> &Table {
+        &self.keyspace.dbs[self.index.get()].table
+    }
+
+    #[inline]
+    pub(super) fn table_mut(&mut self) -> &mut Table {
+        &mut self.keyspace.dbs[self.index.get()].table
+    }
+
+    /// Whether a key counts as gone now.
+    #[inline]
+    pub fn is_expired(&self, entry: EntryRef<'_>) -> bool {
+        match entry.expire() {
+            None => false,
+            Some(at_ms) => !self.keyspace.ignore_expiry && self.keyspace.now_ms > at_ms,
+        }
+    }
+
+    /// Finds a live key. One whose time has come is deleted (or, on a
+    /// replica, only overlooked).
+    #[inline]
+    pub(super) fn find(&mut self, key: &[u8]) -> Option<Loc> {
+        let hash = self.keyspace.hash_of(key);
+        let loc = self.table().find(hash, key)?;
+        if self.is_expired(self.table().entry(loc)) {
+            self.expire_at(loc);
+            return None;
+        }
+        Some(loc)
+    }
+
+    fn expire_at(&mut self, loc: Loc) {
+        if self.keyspace.hide_expired {
+            return;
+        }
+        let entry = self.table_mut().remove(loc);
+        let (index, keyspace) = (self.index, &mut *self.keyspace);
+        keyspace.stats.expired += 1;
+        keyspace.effects.expired(index, entry.view().key());
+        keyspace.lazyfree.entry(entry);
+    }
+
+    /// Deletes a key if its time has come; true when it did.
+    pub fn expire_if_due(&mut self, key: &[u8]) -> bool {
+        let hash = self.keyspace.hash_of(key);
+        match self.table().find(hash, key) {
+            Some(loc) if self.is_expired(self.table().entry(loc)) => {
+                self.expire_at(loc);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A key for reading: counts a hit or a miss and marks it used.
+    #[inline]
+    pub fn lookup(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let Some(loc) = self.find(key) else {
+            self.keyspace.stats.misses += 1;
+            return None;
+        };
+        self.keyspace.stats.hits += 1;
+        if !self.no_touch {
+            let entry = self.keyspace.dbs[self.index.get()].table.entry(loc);
+            entry.set_clock(
+                self.keyspace
+                    .access
+                    .touched(entry.clock(), self.keyspace.now_ms),
+            );
+        }
+        Some(self.table().entry(loc))
+    }
+
+    /// A key looked at without any trace (OBJECT, DEBUG, SCAN TYPE).
+    pub fn peek(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let loc = self.find(key)?;
+        Some(self.table().entry(loc))
+    }
+
+    /// Whether a live key is there, without a trace.
+    pub fn contains(&mut self, key: &[u8]) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Reads a value of a type; None when there is no such key.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    #[inline]
+    pub fn read<K: ValueKind>(&mut self, key: &[u8]) -> Result<Option<K::Ref<'_>>, WrongType> {
+        match self.lookup(key) {
+            None => Ok(None),
+            Some(entry) => K::of(entry.value()).map(Some).ok_or(WrongType),
+        }
+    }
+
+    /// A long string for a reply, shared instead of copied.
+    pub fn share_string(&mut self, key: &[u8]) -> Option<bytes::Bytes> {
+        let loc = self.find(key)?;
+        self.table_mut()
+            .with_entry(loc, |entry| match entry.boxed_mut() {
+                Some(Object::String(string)) => Some(string.share()),
+                None => None,
+            })
+    }
+
+    /// A live key for writing, if it exists.
+    #[inline]
+    pub fn edit(&mut self, key: &[u8]) -> Option<Edit<'_>> {
+        let loc = self.find(key)?;
+        if !self.no_touch {
+            let entry = self.keyspace.dbs[self.index.get()].table.entry(loc);
+            entry.set_clock(
+                self.keyspace
+                    .access
+                    .touched(entry.clock(), self.keyspace.now_ms),
+            );
+        }
+        Some(Edit::new(self, loc))
+    }
+
+    /// A live key of a type for writing.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    pub fn edit_as<K: ValueKind>(&mut self, key: &[u8]) -> Result<Option<Edit<'_>>, WrongType> {
+        match self.edit(key) {
+            Some(edit) if K::of(edit.entry().value()).is_none() => Err(WrongType),
+            found => Ok(found),
+        }
+    }
+
+    /// Adds a key that is not there. Its events beside `new` are the caller's.
+    pub fn create(&mut self, key: &[u8], value: NewValue<'_>) -> Edit<'_> {
+        let clock = self.keyspace.access.initial(self.keyspace.now_ms);
+        self.insert(key, Entry::new(key, value, clock))
+    }
+
+    fn insert(&mut self, key: &[u8], entry: Entry) -> Edit<'_> {
+        let hash = self.keyspace.hash_of(key);
+        let loc = self.table_mut().insert(hash, entry);
+        self.keyspace.effects.event(self.index, event::NEW, key);
+        let mut edit = Edit::new(self, loc);
+        edit.touch();
+        edit
+    }
+
+    /// Gives a key a value, whatever it held before.
+    #[inline]
+    pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl, event: Event) {
+        let mut edit = match self.edit(key) {
+            Some(mut edit) => {
+                edit.replace_value(value);
+                edit
+            }
+            None => self.create(key, value),
+        };
+        match ttl {
+            Ttl::Keep => {}
+            Ttl::Clear => edit.set_expire(None),
+            Ttl::At(at_ms) => edit.set_expire(Some(at_ms)),
+        }
+        edit.changed(event);
+    }
+
+    /// Deletes a live key; true when it was there.
+    pub fn remove(&mut self, key: &[u8], event: Event) -> bool {
+        match self.find(key) {
+            None => false,
+            Some(loc) => {
+                let entry = self.take(loc, event);
+                self.keyspace.lazyfree.entry(entry);
+                true
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, loc: Loc, event: Event) -> Entry {
+        let entry = self.table_mut().remove(loc);
+        let effects = &mut self.keyspace.effects;
+        effects.touched(self.index, entry.view().key());
+        effects.event(self.index, event, entry.view().key());
+        effects.dirty += 1;
+        entry
+    }
+
+    /// Takes a live key's value and expiry out, without events (RENAME, MOVE).
+    pub fn take_value(&mut self, key: &[u8]) -> Option<TakenValue> {
+        let loc = self.find(key)?;
+        let mut entry = self.table_mut().remove(loc);
+        self.keyspace.effects.touched(self.index, key);
+        let (expire, clock) = (entry.view().expire(), entry.view().clock());
+        let value = match entry.take_boxed() {
+            Some(object) => TakenKind::Boxed(object),
+            None => match entry.view().value() {
+                ValueRef::Int(number) => TakenKind::Int(number),
+                ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+                ValueRef::Boxed(_) => unreachable!("taken out above"),
+            },
+        };
+        Some(TakenValue {
+            value,
+            expire,
+            clock,
+        })
+    }
+
+    /// Adds a value taken from elsewhere under a key that is not there.
+    pub fn put_value(&mut self, key: &[u8], taken: TakenValue) -> Edit<'_> {
+        let value = match taken.value {
+            TakenKind::Int(number) => NewValue::Int(number),
+            TakenKind::Inline(ref bytes) => NewValue::Inline(bytes),
+            TakenKind::Boxed(object) => NewValue::Boxed(object),
+        };
+        let entry = Entry::new(key, value, taken.clock).replace_expire(taken.expire);
+        self.insert(key, entry)
+    }
+
+    /// Marks the key used without reading it (TOUCH); true when it exists.
+    pub fn touch(&mut self, key: &[u8]) -> bool {
+        self.lookup(key).is_some()
+    }
+
+    /// A random live key. Redis: after 100 expired ones in a db of only
+    /// expiring keys on a replica, an expired one is given.
+    pub fn random_key(&mut self, rng: &mut impl Rng) -> Option<Vec<u8>> {
+        for tries in 0.. {
+            let entry = self.table().random(rng)?;
+            let key = entry.key().to_vec();
+            if !self.is_expired(entry) {
+                return Some(key);
+            }
+            let all_expire = self.table().expires() == self.table().len();
+            if self.keyspace.hide_expired && all_expire && tries >= 100 {
+                return Some(key);
+            }
+            self.expire_if_due(&key);
+        }
+        None
+    }
+}
+
+/// A value between two keys.
+pub struct TakenValue {
+    value: TakenKind,
+    /// Its expiry, Unix milliseconds.
+    pub expire: Option<i64>,
+    clock: u32,
+}
+
+enum TakenKind {
+    Int(i64),
+    Inline(Box<[u8]>),
+    Boxed(Box<Object>),
+}
+
+impl TakenValue {
+    /// A copy of a value with its expiry, used now.
+    pub fn copy_of(entry: EntryRef<'_>, clock: u32) -> TakenValue {
+        let value = match entry.value() {
+            ValueRef::Int(number) => TakenKind::Int(number),
+            ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+            ValueRef::Boxed(object) => TakenKind::Boxed(Box::new(object.duplicate())),
+        };
+        TakenValue {
+            value,
+            expire: entry.expire(),
+            clock,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a command did beside its values, to be settled by the executor.
+
+use super::DbIndex;
+
+/// Keyspace event classes, as the letters of `notify-keyspace-events`.
+#[allow(missing_docs)]
+pub mod class {
+    pub const GENERIC: u32 = 1 << 2; // g
+    pub const STRING: u32 = 1 << 3; // $
+    pub const EXPIRED: u32 = 1 << 8; // x
+    pub const EVICTED: u32 = 1 << 9; // e
+    pub const NEW: u32 = 1 << 14; // n
+}
+
+/// A keyspace event: <https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/>.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// `class::*` bit.
+    pub class: u32,
+    /// The name that is published.
+    pub name: &'static str,
+}
+
+/// The events by name.
+#[allow(missing_docs)]
+pub mod event {
+    use super::{Event, class};
+
+    const fn generic(name: &'static str) -> Event {
+        Event {
+            class: class::GENERIC,
+            name,
+        }
+    }
+    const fn string(name: &'static str) -> Event {
+        Event {
+            class: class::STRING,
+            name,
+        }
+    }
+    pub const SET: Event = string("set");
+    pub const APPEND: Event = string("append");
+    pub const SETRANGE: Event = string("setrange");
+    pub const INCRBY: Event = string("incrby");
+    pub const INCRBYFLOAT: Event = string("incrbyfloat");
+    pub const DEL: Event = generic("del");
+    pub const EXPIRE: Event = generic("expire");
+    pub const PERSIST: Event = generic("persist");
+    pub const RENAME_FROM: Event = generic("rename_from");
+    pub const RENAME_TO: Event = generic("rename_to");
+    pub const MOVE_FROM: Event = generic("move_from");
+    pub const MOVE_TO: Event = generic("move_to");
+    pub const COPY_TO: Event = generic("copy_to");
+    pub const NEW: Event = Event {
+        class: class::NEW,
+        name: "new",
+    };
+    pub const EXPIRED: Event = Event {
+        class: class::EXPIRED,
+        name: "expired",
+    };
+}
+
+/// One effect, in the order in which they happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// A key got another value or went: WATCH and client caches care.
+    Touched(DbIndex, Box<[u8]>),
+    /// A keyspace event that somebody may have subscribed to.
+    Event(DbIndex, Event, Box<[u8]>),
+    /// A key was deleted because it expired: replicas and the AOF get a DEL.
+    Expired(DbIndex, Box<[u8]>),
+    /// A database was emptied or exchanged.
+    Flushed(DbIndex),
+}
+
+/// The effects of the command that runs. Only what somebody listens for is
+/// written down, so that a server without listeners pays nothing.
+#[derive(Default, Debug)]
+pub struct Effects {
+    /// Number of changes, as `rdb_changes_since_last_save` counts them.
+    pub dirty: u64,
+    /// Whether touched keys matter to anybody (WATCH, tracking).
+    pub record_touched: bool,
+    /// Event classes that are published (0: none).
+    pub record_classes: u32,
+    /// Whether expiries are propagated (AOF, replicas).
+    pub record_expired: bool,
+    log: Vec<Effect>,
+}
+
+impl Effects {
+    /// A key changed.
+    #[inline]
+    pub fn touched(&mut self, db: DbIndex, key: &[u8]) {
+        if self.record_touched {
+            self.log.push(Effect::Touched(db, key.into()));
+        }
+    }
+
+    /// Something happened to a key.
+    #[inline]
+    pub fn event(&mut self, db: DbIndex, event: Event, key: &[u8]) {
+        if self.record_classes & event.class != 0 {
+            self.log.push(Effect::Event(db, event, key.into()));
+        }
+    }
+
+    /// A key expired and was deleted.
+    pub fn expired(&mut self, db: DbIndex, key: &[u8]) {
+        if self.record_expired {
+            self.log.push(Effect::Expired(db, key.into()));
+        }
+        self.event(db, event::EXPIRED, key);
+        self.touched(db, key);
+    }
+
+    /// A database lost or changed all its keys.
+    pub fn flushed(&mut self, db: DbIndex) {
+        if self.record_touched {
+            self.log.push(Effect::Flushed(db));
+        }
+    }
+
+    /// Whether there is anything to settle.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.log.is_empty()
+    }
+
+    /// Takes the effects out.
+    pub fn take(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.log)
+    }
+}
