@@ -5,6 +5,7 @@
 //! <https://redis.io/docs/latest/commands/command/> and `command-docs`.
 
 use super::ctx::{Args, CmdResult, Ctx};
+use super::keyspec::{KeyFinder, RUNS_MAX};
 use crate::engine::{ClientId, Server};
 
 /// A command on data: pure, sees its arguments, one keyspace, its reply.
@@ -37,6 +38,8 @@ pub struct Command {
     pub categories: u32,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// Tells the keys where the specifications cannot.
+    pub key_finder: Option<KeyFinder>,
     /// Hints for clients and proxies (COMMAND TIPS).
     pub tips: &'static [&'static str],
     /// One sentence, in our words.
@@ -278,6 +281,7 @@ impl Command {
             flags: 0,
             categories: 0,
             keys: &[],
+            key_finder: None,
             tips: &[],
             summary: "",
             since: "1.0.0",
@@ -323,9 +327,20 @@ impl Command {
     pub const fn acl(self, categories: u32) -> Command {
         Command { categories, ..self }
     }
-    /// With these key specifications.
+    /// With these key specifications, at most [`RUNS_MAX`].
     pub const fn keys(self, keys: &'static [KeySpec]) -> Command {
+        assert!(
+            keys.len() <= RUNS_MAX,
+            "more key specifications than Keys holds"
+        );
         Command { keys, ..self }
+    }
+    /// With this function of `command::keyspec` where the specifications cannot tell the keys.
+    pub const fn key_finder(self, finder: KeyFinder) -> Command {
+        Command {
+            key_finder: Some(finder),
+            ..self
+        }
     }
     /// With these tips.
     pub const fn tips(self, tips: &'static [&'static str]) -> Command {
