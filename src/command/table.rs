@@ -5,6 +5,7 @@
 //! <https://redis.io/docs/latest/commands/command/> and `command-docs`.
 
 use super::ctx::{Args, CmdResult, Ctx};
+use super::keyspec::{KeyFinder, RUNS_MAX};
 use crate::engine::{ClientId, Server};
 
 /// A command on data: pure, sees its arguments, one keyspace, its reply.
@@ -37,6 +38,8 @@ pub struct Command {
     pub categories: u32,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// Tells the keys where the specifications cannot.
+    pub key_finder: Option<KeyFinder>,
     /// Hints for clients and proxies (COMMAND TIPS).
     pub tips: &'static [&'static str],
     /// One sentence, in our words.
@@ -45,10 +48,10 @@ pub struct Command {
     pub since: &'static str,
     /// COMMAND DOCS group.
     pub group: Group,
-    /// Time complexity.
+    /// Time complexity, or "" when none is given.
     pub complexity: &'static str,
     /// Arguments in the notation of `command::docs`, e.g.
-    /// `key:key value:string [condition:oneof(nx:token=NX xx:token=XX)]`.
+    /// `key:key value:string [condition:(NX | XX)] [EX seconds:integer]`.
     pub syntax: &'static str,
     /// (version, change) pairs.
     pub history: &'static [(&'static str, &'static str)],
@@ -95,6 +98,30 @@ pub enum Group {
     Cluster,
 }
 
+impl Group {
+    /// The name that COMMAND DOCS prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::String => "string",
+            Group::Generic => "generic",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Bitmap => "bitmap",
+            Group::Hash => "hash",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::HyperLogLog => "hyperloglog",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
+            Group::PubSub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Scripting => "scripting",
+            Group::Cluster => "cluster",
+        }
+    }
+}
+
 /// Command flags, named as COMMAND INFO prints them.
 #[allow(missing_docs)]
 pub mod flag {
@@ -124,6 +151,10 @@ pub mod flag {
     pub const MOVABLE_KEYS: u32 = 1 << 22;
     /// Wants its arguments' keys touched neither in LRU nor in statistics.
     pub const NO_TOUCH: u32 = 1 << 23;
+    /// Reads keys that its arguments do not name (SCAN, RANDOMKEY; not printed).
+    pub const TOUCHES_ARBITRARY_KEYS: u32 = 1 << 24;
+    /// Meant for servers and tests, not for users (a doc flag, printed as `syscmd`).
+    pub const SYSCMD: u32 = 1 << 25;
 }
 
 /// ACL categories, named as ACL CAT prints them.
@@ -204,11 +235,41 @@ pub struct KeySpec {
 
 /// Key specification that starts at a fixed argument.
 pub const fn keys_at(flags: u32, index: i32, find: Find) -> KeySpec {
-    KeySpec { flags, begin: Begin::Index(index), find, notes: "" }
+    KeySpec {
+        flags,
+        begin: Begin::Index(index),
+        find,
+        notes: "",
+    }
 }
 /// A single key at a fixed argument.
 pub const fn key_at(flags: u32, index: i32) -> KeySpec {
     keys_at(flags, index, Find::Range(0, 1, 0))
+}
+/// Keys after a keyword searched from an argument index (negative: backwards from the end).
+pub const fn keys_after(flags: u32, keyword: &'static str, from: i32, find: Find) -> KeySpec {
+    KeySpec {
+        flags,
+        begin: Begin::Keyword(keyword, from),
+        find,
+        notes: "",
+    }
+}
+/// Keys whose places no specification can tell.
+pub const fn unknown_keys(flags: u32) -> KeySpec {
+    KeySpec {
+        flags,
+        begin: Begin::Unknown,
+        find: Find::Unknown,
+        notes: "",
+    }
+}
+
+impl KeySpec {
+    /// With a remark for COMMAND INFO.
+    pub const fn notes(self, notes: &'static str) -> KeySpec {
+        KeySpec { notes, ..self }
+    }
 }
 
 impl Command {
@@ -220,6 +281,7 @@ impl Command {
             flags: 0,
             categories: 0,
             keys: &[],
+            key_finder: None,
             tips: &[],
             summary: "",
             since: "1.0.0",
@@ -240,12 +302,22 @@ impl Command {
         Command::new(name, arity, Handler::Server(handler))
     }
     /// A command that only has subcommands.
-    pub const fn container(name: &'static str, arity: i16, subcommands: &'static [Command]) -> Command {
-        Command { subcommands, ..Command::new(name, arity, Handler::Container) }
+    pub const fn container(
+        name: &'static str,
+        arity: i16,
+        subcommands: &'static [Command],
+    ) -> Command {
+        Command {
+            subcommands,
+            ..Command::new(name, arity, Handler::Container)
+        }
     }
     /// With subcommands beside a handler of its own (COMMAND).
     pub const fn subcommands(self, subcommands: &'static [Command]) -> Command {
-        Command { subcommands, ..self }
+        Command {
+            subcommands,
+            ..self
+        }
     }
     /// With these `flag::*` bits.
     pub const fn flags(self, flags: u32) -> Command {
@@ -255,9 +327,20 @@ impl Command {
     pub const fn acl(self, categories: u32) -> Command {
         Command { categories, ..self }
     }
-    /// With these key specifications.
+    /// With these key specifications, at most [`RUNS_MAX`].
     pub const fn keys(self, keys: &'static [KeySpec]) -> Command {
+        assert!(
+            keys.len() <= RUNS_MAX,
+            "more key specifications than Keys holds"
+        );
         Command { keys, ..self }
+    }
+    /// With this function of `command::keyspec` where the specifications cannot tell the keys.
+    pub const fn key_finder(self, finder: KeyFinder) -> Command {
+        Command {
+            key_finder: Some(finder),
+            ..self
+        }
     }
     /// With these tips.
     pub const fn tips(self, tips: &'static [&'static str]) -> Command {
@@ -271,7 +354,13 @@ impl Command {
         complexity: &'static str,
         summary: &'static str,
     ) -> Command {
-        Command { group, since, complexity, summary, ..self }
+        Command {
+            group,
+            since,
+            complexity,
+            summary,
+            ..self
+        }
     }
     /// Arguments in the notation of `command::docs`.
     pub const fn syntax(self, syntax: &'static str) -> Command {
@@ -283,6 +372,9 @@ impl Command {
     }
     /// Deprecated since a version, replaced by something.
     pub const fn deprecated(self, since: &'static str, by: &'static str) -> Command {
-        Command { deprecated: Some((since, by)), ..self }
+        Command {
+            deprecated: Some((since, by)),
+            ..self
+        }
     }
 }
