@@ -1,6 +1,14 @@
 //! Redstart.
+pub mod acl;
+pub mod command;
+pub mod commands;
+pub mod config;
+pub mod engine;
+pub mod exec;
 pub mod keyspace;
 pub mod resp;
+pub mod server;
+pub mod stats;
 pub mod types;
 pub mod util;
 

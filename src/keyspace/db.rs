@@ -52,6 +52,13 @@ impl ValueKind for Str {
     }
 }
 
+impl Str {
+    /// Length of the string that an entry holds, bytes (0 for other types).
+    pub fn len_of(entry: EntryRef<'_>) -> usize {
+        Str::of(entry.value()).map_or(0, StrRef::len)
+    }
+}
+
 /// One database.
 pub struct Db {
     table: Table,

@@ -180,8 +180,9 @@ impl Parser {
         }
     }
 
-    /// Looks for the next request at the front of `buf`. `ranges` gets the
-    /// arguments of a [`Request::Here`].
+    /// Looks for the next request at the front of `buf`. The arguments of a
+    /// [`Request::Here`] are added to `ranges`; with any other outcome, what
+    /// was added means nothing.
     ///
     /// # Errors
     /// With the text that Redis answers before it closes the connection.
@@ -192,7 +193,6 @@ impl Parser {
         ranges: &mut Vec<Range<u32>>,
         limits: &Limits,
     ) -> Result<Request, ProtocolError> {
-        ranges.clear();
         if self.pending.is_some() {
             return self.go_on(buf, 0, limits);
         }
@@ -372,6 +372,7 @@ mod tests {
             buf.extend_from_slice(&rest[..size]);
             rest = &rest[size..];
             loop {
+                ranges.clear();
                 let consumed = match parser.next(&buf, &mut ranges, limits) {
                     Err(ProtocolError(text)) => return (requests, Some(text)),
                     Ok(Request::Here { consumed }) => {

@@ -1,0 +1,67 @@
+//! What a command on data sees: its arguments, a database, its reply, the
+//! limits, and nothing else.
+
+use rand::rngs::SmallRng;
+
+pub use super::args::Args;
+pub use super::error::CmdError;
+use crate::config::Config;
+use crate::keyspace::DbRef;
+use crate::resp::Reply;
+
+/// How a command ended well.
+#[derive(Debug)]
+pub enum Done {
+    /// It has written its reply.
+    Replied,
+}
+
+/// How a command ended.
+pub type CmdResult = Result<Done, CmdError>;
+
+/// The command has replied.
+pub const REPLIED: CmdResult = Ok(Done::Replied);
+
+/// How the command reads in the AOF and on replicas, where it differs from
+/// what the client sent.
+#[derive(Default, Debug)]
+pub enum Propagation {
+    /// As it came, if it changed anything.
+    #[default]
+    Verbatim,
+    /// As these commands instead.
+    As(Vec<Vec<Vec<u8>>>),
+}
+
+/// The context of one call.
+pub struct Ctx<'a> {
+    /// The arguments after the name.
+    pub args: Args<'a>,
+    /// The selected database.
+    pub db: DbRef<'a>,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// Randomness.
+    pub rng: &'a mut SmallRng,
+    /// Limits and thresholds.
+    pub config: &'a Config,
+    /// What goes to AOF and replicas.
+    pub propagation: &'a mut Propagation,
+}
+
+impl Ctx<'_> {
+    /// The time at which the command runs, Unix milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.db.now_ms()
+    }
+
+    /// Goes to AOF and replicas as this command instead of as it came.
+    pub fn propagate_as(&mut self, argv: &[&[u8]]) {
+        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
+        match self.propagation {
+            Propagation::As(commands) => commands.push(argv),
+            Propagation::Verbatim => *self.propagation = Propagation::As(vec![argv]),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What commands are made of: rows, arguments, context, errors. No handlers.
+
+pub mod args;
+pub mod ctx;
+pub mod docs;
+pub mod error;
+pub mod implied;
+pub mod info;
+pub mod keyspec;
+pub mod registry;
+pub mod table;

@@ -1,0 +1,9 @@
+//! The commands, by group of COMMAND DOCS.
+
+mod expire_time;
+pub mod string;
+
+use crate::command::table::Command;
+
+/// The tables of all groups.
+pub const FAMILIES: &[&[Command]] = &[string::COMMANDS];

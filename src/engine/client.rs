@@ -1,0 +1,281 @@
+//! A connection as commands see it. Socket, read buffer and write queue live
+//! with its I/O thread.
+
+use std::ops::{BitOr, BitOrAssign};
+
+use crate::command::registry::CommandId;
+use crate::keyspace::DbIndex;
+use crate::resp::Output;
+
+/// A handle on a connected client; stale once it disconnects.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ClientId {
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
+/// Bits of a client's state.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Flags(u32);
+
+#[allow(missing_docs)]
+impl Flags {
+    pub const NONE: Flags = Flags(0);
+    /// Receives all commands (MONITOR).
+    pub const MONITOR: Flags = Flags(1);
+    /// CLIENT REPLY OFF.
+    pub const REPLY_OFF: Flags = Flags(1 << 1);
+    /// The reply of the running command is dropped.
+    pub const REPLY_SKIP: Flags = Flags(1 << 2);
+    /// The reply of the next command will be.
+    pub const REPLY_SKIP_NEXT: Flags = Flags(1 << 3);
+    /// Not evicted for its memory.
+    pub const NO_EVICT: Flags = Flags(1 << 4);
+    /// Reads leave no trace.
+    pub const NO_TOUCH: Flags = Flags(1 << 5);
+    pub const UNIX_SOCKET: Flags = Flags(1 << 6);
+    pub const BLOCKED: Flags = Flags(1 << 7);
+    /// A command waits for the end of CLIENT PAUSE.
+    pub const PAUSED: Flags = Flags(1 << 8);
+    pub const REPLICA: Flags = Flags(1 << 9);
+    pub const PUBSUB: Flags = Flags(1 << 10);
+    pub const READONLY: Flags = Flags(1 << 11);
+
+    /// Whether any of these bits is set.
+    #[inline]
+    pub fn has(self, flags: Flags) -> bool {
+        self.0 & flags.0 != 0
+    }
+
+    /// Sets or clears bits.
+    pub fn set(&mut self, flags: Flags, on: bool) {
+        if on {
+            self.0 |= flags.0
+        } else {
+            self.0 &= !flags.0
+        }
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Flags;
+    fn bitor(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Flags) {
+        self.0 |= other.0;
+    }
+}
+
+/// When a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
+pub enum Closing {
+    /// Not yet.
+    No,
+    /// Once its pending replies are written; no further command is executed.
+    AfterReply,
+    /// At once.
+    Now,
+}
+
+/// Which commands CLIENT PAUSE holds back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
+pub enum Pause {
+    /// Those that may write.
+    Write,
+    /// All of normal clients.
+    All,
+}
+
+/// Client class, as output buffer limits know them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientKind {
+    /// Everyday clients, monitors included.
+    Normal,
+    /// Replicas.
+    Replica,
+    /// Clients with subscriptions.
+    PubSub,
+}
+
+impl ClientKind {
+    /// The name in CLIENT KILL TYPE and the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            ClientKind::Normal => "normal",
+            ClientKind::Replica => "replica",
+            ClientKind::PubSub => "pubsub",
+        }
+    }
+
+    /// Its position in lists of classes.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What is known of a connection when it is accepted.
+#[derive(Clone, Debug, Default)]
+pub struct RawClient {
+    /// File descriptor, for CLIENT LIST.
+    pub fd: i32,
+    /// Peer, "ip:port" or "path:0".
+    pub addr: String,
+    /// Our side of it.
+    pub laddr: String,
+    /// Arrived on the unix socket.
+    pub unix_socket: bool,
+    /// The I/O thread that owns the socket, and its number there.
+    pub io_thread: usize,
+    /// The connection's number in that thread.
+    pub token: usize,
+}
+
+/// The state of a client.
+pub struct Client {
+    /// The public number (CLIENT ID).
+    pub id: u64,
+    /// The handle.
+    pub handle: ClientId,
+    /// Where it came from and who serves it.
+    pub raw: RawClient,
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME and LIB-VER.
+    pub lib: [Vec<u8>; 2],
+    /// When it connected, clock nanoseconds.
+    pub created_ns: u64,
+    /// Last time that it sent or was sent something, clock nanoseconds.
+    pub active_ns: u64,
+    /// The selected database.
+    pub db: DbIndex,
+    /// RESP3 instead of RESP2.
+    pub resp3: bool,
+    /// The user that it acts as.
+    pub user: String,
+    /// Whether it may run commands.
+    pub authenticated: bool,
+    /// State bits.
+    pub flags: Flags,
+    /// When the connection ends.
+    pub closing: Closing,
+    /// The last command, for CLIENT LIST.
+    pub last_command: Option<CommandId>,
+    /// Replies that wait to be taken by the I/O thread.
+    pub output: Output,
+    /// Bytes that the I/O thread has taken and not written yet.
+    pub in_flight_bytes: usize,
+    /// Since when the output is above the soft limit, clock nanoseconds.
+    pub soft_limit_since_ns: Option<u64>,
+    /// Bytes of requests received and not executed, the running one included.
+    pub query_bytes: usize,
+    /// Free bytes of the connection's own read buffer.
+    pub query_free_bytes: usize,
+    /// Bytes of arguments held apart from the read buffer.
+    pub args_bytes: usize,
+    /// Room of the reply buffer, bytes (Redis resizes it with use).
+    pub reply_room_bytes: usize,
+    /// Most bytes of replies at once since the last look.
+    pub reply_peak_bytes: usize,
+    /// Time of that look, clock nanoseconds.
+    pub reply_peak_since_ns: u64,
+    /// Whether its I/O thread has been told to look at it.
+    pub scheduled: bool,
+}
+
+/// Initial and largest room of a reply buffer, bytes.
+pub const REPLY_ROOM_BYTES: usize = 16 * 1024;
+/// Smallest room of a reply buffer, bytes.
+pub const REPLY_ROOM_BYTES_MIN: usize = 1024;
+
+impl Client {
+    pub(super) fn new(id: u64, handle: ClientId, raw: RawClient, now_ns: u64) -> Client {
+        let mut flags = Flags::NONE;
+        flags.set(Flags::UNIX_SOCKET, raw.unix_socket);
+        Client {
+            id,
+            handle,
+            raw,
+            name: Vec::new(),
+            lib: [Vec::new(), Vec::new()],
+            created_ns: now_ns,
+            active_ns: now_ns,
+            db: DbIndex::default(),
+            resp3: false,
+            user: crate::acl::DEFAULT_USER.to_owned(),
+            authenticated: false,
+            flags,
+            closing: Closing::No,
+            last_command: None,
+            output: Output::default(),
+            in_flight_bytes: 0,
+            soft_limit_since_ns: None,
+            query_bytes: 0,
+            query_free_bytes: 0,
+            args_bytes: 0,
+            reply_room_bytes: REPLY_ROOM_BYTES,
+            reply_peak_bytes: 0,
+            reply_peak_since_ns: now_ns,
+            scheduled: false,
+        }
+    }
+
+    /// Its class.
+    pub fn kind(&self) -> ClientKind {
+        if self.flags.has(Flags::REPLICA) && !self.flags.has(Flags::MONITOR) {
+            ClientKind::Replica
+        } else if self.flags.has(Flags::PUBSUB) {
+            ClientKind::PubSub
+        } else {
+            ClientKind::Normal
+        }
+    }
+
+    /// Bytes of replies not yet handed to the kernel.
+    pub fn output_bytes(&self) -> usize {
+        self.output.len() + self.in_flight_bytes
+    }
+
+    /// What the client costs, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Client>()
+            + self.name.capacity()
+            + self.query_bytes
+            + self.query_free_bytes
+            + self.args_bytes
+            + self.output.buf_bytes().1
+            + self.output.full_chunks().1
+            + self.in_flight_bytes
+    }
+
+    /// The letters of CLIENT LIST's flags field.
+    pub fn flag_letters(&self) -> String {
+        let mut letters = String::new();
+        let mut add = |on: bool, letter: char| {
+            if on {
+                letters.push(letter);
+            }
+        };
+        add(
+            self.flags.has(Flags::REPLICA) && !self.flags.has(Flags::MONITOR),
+            'S',
+        );
+        add(self.flags.has(Flags::MONITOR), 'O');
+        add(self.flags.has(Flags::PUBSUB), 'P');
+        add(self.flags.has(Flags::BLOCKED), 'b');
+        add(self.flags.has(Flags::PAUSED), 'b');
+        add(self.closing == Closing::AfterReply, 'c');
+        add(self.closing == Closing::Now, 'A');
+        add(self.flags.has(Flags::UNIX_SOCKET), 'U');
+        add(self.flags.has(Flags::READONLY), 'r');
+        add(self.flags.has(Flags::NO_EVICT), 'e');
+        add(self.flags.has(Flags::NO_TOUCH), 'T');
+        if letters.is_empty() {
+            letters.push('N');
+        }
+        letters
+    }
+}

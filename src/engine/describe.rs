@@ -1,0 +1,57 @@
+//! The line that CLIENT LIST, CLIENT INFO and the log give of a client.
+
+use std::fmt::Write;
+
+use super::client::Client;
+use super::server::Server;
+
+/// `id=… addr=… …`, fields and order of Redis 7.0, library fields of 7.2 behind.
+pub(super) fn line(server: &Server, client: &Client) -> String {
+    let seconds = |since_ns: u64| server.now_ns.saturating_sub(since_ns) / 1_000_000_000;
+    let (buffered, _) = client.output.buf_bytes();
+    let (chunks, chunk_bytes) = client.output.full_chunks();
+    let room = client.reply_room_bytes;
+    let (first, overflow) = (buffered.min(room), buffered.saturating_sub(room));
+    let omem = chunk_bytes + overflow + client.in_flight_bytes;
+    let listed = chunks + usize::from(overflow > 0) + usize::from(client.in_flight_bytes > 0);
+    let command = client
+        .last_command
+        .map_or("NULL", |command| server.registry[command].full_name());
+    let events = if client.in_flight_bytes > 0 {
+        "rw"
+    } else {
+        "r"
+    };
+    let mut line = String::with_capacity(400);
+    let _ = write!(
+        line,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+         multi=-1 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} \
+         omem={} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+        client.id,
+        client.raw.addr,
+        client.raw.laddr,
+        client.raw.fd,
+        String::from_utf8_lossy(&client.name),
+        seconds(client.created_ns),
+        seconds(client.active_ns),
+        client.flag_letters(),
+        client.db.get(),
+        client.query_bytes,
+        client.query_free_bytes,
+        client.args_bytes,
+        room,
+        client.reply_peak_bytes,
+        first,
+        listed,
+        omem,
+        client.memory_bytes(),
+        events,
+        command,
+        client.user,
+        if client.resp3 { 3 } else { 2 },
+        String::from_utf8_lossy(&client.lib[0]),
+        String::from_utf8_lossy(&client.lib[1]),
+    );
+    line
+}

@@ -1,0 +1,13 @@
+//! The state that commands execute on. One lock guards all of it; whoever
+//! holds the lock is the executor.
+
+mod client;
+mod clients;
+mod describe;
+mod lifecycle;
+mod server;
+
+pub use client::{Client, ClientId, ClientKind, Closing, Flags, Pause, RawClient};
+pub use client::{REPLY_ROOM_BYTES, REPLY_ROOM_BYTES_MIN};
+pub use clients::Clients;
+pub use server::{DebugSwitches, PauseState, Rebind, Server, ShutdownRequest, ShutdownState};

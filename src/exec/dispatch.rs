@@ -1,0 +1,274 @@
+//! One command from arguments to reply.
+
+use bytes::Bytes;
+
+use super::gates::{self, Refusal};
+use super::{monitor, settle};
+use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
+use crate::command::registry::{CommandId, Entry, Lookup};
+use crate::command::table::{Handler, flag};
+use crate::engine::{Client, ClientId, Closing, Flags, Server};
+use crate::resp::Reply;
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It ran or was refused; the next may follow.
+    Executed,
+    /// It has to be offered again when the client is resumed.
+    Postponed,
+}
+
+/// Runs a request of a client. `lookup` is what its words call, `shared` are the arguments again where they
+/// are kept in shareable buffers, else empty.
+pub fn run(
+    server: &mut Server,
+    id: ClientId,
+    lookup: Lookup,
+    argv: &[&[u8]],
+    shared: &[Bytes],
+) -> Outcome {
+    let Some(client) = server.clients.get(id) else {
+        return Outcome::Executed;
+    };
+    let checked = gates::check(server, client, argv, lookup);
+    let client = server.client(id);
+    client.output.begin();
+    let mark = client.output.mark();
+    match checked {
+        Ok(command) => {
+            let result = call(server, id, command, argv, shared);
+            finish(server, id, command, argv, result);
+        }
+        Err(Refusal::Postponed) => {
+            postpone(server, id);
+            return Outcome::Postponed;
+        }
+        Err(Refusal::Error(error)) => {
+            if let Lookup::Found(command) = lookup {
+                server.stats.commands[command.index()].rejected += 1;
+            }
+            write_error(server, id, &error);
+        }
+    }
+    after_reply(server, id, mark);
+    Outcome::Executed
+}
+
+fn postpone(server: &mut Server, id: ClientId) {
+    let client = server.client(id);
+    if !client.flags.has(Flags::PAUSED) {
+        client.flags.set(Flags::PAUSED, true);
+        server.clients.paused.push(id);
+        server.clients.blocked += 1;
+    }
+}
+
+/// Calls the handler.
+#[inline]
+fn call(
+    server: &mut Server,
+    id: ClientId,
+    command: CommandId,
+    argv: &[&[u8]],
+    shared: &[Bytes],
+) -> CmdResult {
+    let entry = &server.registry[command];
+    let (handler, named) = (
+        entry.command.handler,
+        1 + usize::from(entry.parent.is_some()),
+    );
+    server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
+    server.running = Some(command);
+    let args = Args::new(argv, shared, named);
+    match handler {
+        Handler::Data(function) => {
+            let client = server.clients.get_mut(id).expect("the caller's client");
+            client.last_command = Some(command);
+            let mut db = server.keyspace.select(client.db);
+            db.no_touch = client.flags.has(Flags::NO_TOUCH);
+            function(&mut Ctx {
+                args,
+                db,
+                reply: Reply::new(&mut client.output, client.resp3),
+                rng: &mut server.rng,
+                config: &server.config,
+                propagation: &mut server.propagation,
+            })
+        }
+        Handler::Server(function) => {
+            server.client(id).last_command = Some(command);
+            function(server, id, args)
+        }
+        Handler::Container => Err(CmdError::arity(entry.full_name())),
+    }
+}
+
+/// Statistics, logs and effects of a call.
+#[inline]
+fn finish(
+    server: &mut Server,
+    id: ClientId,
+    command: CommandId,
+    argv: &[&[u8]],
+    result: CmdResult,
+) {
+    server.running = None;
+    let start_ns = server.now_ns;
+    server.now_ns = server.clock.monotonic_ns();
+    let elapsed_ns = server.now_ns.saturating_sub(start_ns);
+    let flags = server.registry[command].flags;
+    let stats = &mut server.stats.commands[command.index()];
+    stats.calls += 1;
+    stats.ns += elapsed_ns;
+    if server.config.latency_tracking {
+        stats.record_latency(elapsed_ns);
+    }
+    server.stats.commands_processed += 1;
+    match result {
+        Ok(Done::Replied) => {}
+        Err(error) => {
+            server.stats.commands[command.index()].failed += 1;
+            write_error(server, id, &error);
+        }
+    }
+    if !server.clients.monitors.is_empty() && flags & (flag::SKIP_MONITOR | flag::ADMIN) == 0 {
+        monitor::feed(server, id, argv);
+    }
+    log_slow(server, id, argv, flags, elapsed_ns);
+    server.redact.clear();
+    settle::settle(server);
+}
+
+#[inline]
+fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elapsed_ns: u64) {
+    let elapsed_us = (elapsed_ns / 1000) as i64;
+    let threshold_ms = server.config.latency_monitor_threshold;
+    if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
+        let event = if flags & flag::FAST != 0 {
+            "fast-command"
+        } else {
+            "command"
+        };
+        let now_s = server.keyspace.now_ms / 1000;
+        server
+            .stats
+            .latency
+            .add_if_needed(event, elapsed_us / 1000, threshold_ms, now_s);
+    }
+    let slower_than_us = server.config.slowlog_log_slower_than;
+    if slower_than_us < 0 || elapsed_us < slower_than_us || flags & flag::SKIP_SLOWLOG != 0 {
+        return;
+    }
+    let Some(client) = server.clients.get(id) else {
+        return;
+    };
+    let hidden: Vec<&[u8]> = argv
+        .iter()
+        .enumerate()
+        .map(|(index, arg)| {
+            if server.redact.contains(&index) {
+                b"(redacted)"
+            } else {
+                *arg
+            }
+        })
+        .collect();
+    let time_s = server.keyspace.now_ms / 1000;
+    let max = usize::try_from(server.config.slowlog_max_len).unwrap_or(usize::MAX);
+    server.stats.slowlog.push(
+        &hidden,
+        (time_s, elapsed_us),
+        (&client.raw.addr, &client.name),
+        max,
+    );
+}
+
+/// Writes an error reply and counts it.
+pub fn write_error(server: &mut Server, id: ClientId, error: &CmdError) {
+    server.stats.error_reply(error.code());
+    server.reply(id).error(error.as_bytes());
+}
+
+/// CLIENT REPLY, output limits.
+#[inline]
+fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::Mark) {
+    let Some(client) = server.clients.get_mut(id) else {
+        return;
+    };
+    if client
+        .flags
+        .has(Flags::REPLY_OFF | Flags::REPLY_SKIP | Flags::REPLY_SKIP_NEXT)
+    {
+        if client.flags.has(Flags::REPLY_OFF | Flags::REPLY_SKIP) {
+            client.output.truncate(mark);
+        }
+        // The skip covers the command after CLIENT REPLY SKIP.
+        let next = client.flags.has(Flags::REPLY_SKIP_NEXT);
+        client.flags.set(Flags::REPLY_SKIP, next);
+        client.flags.set(Flags::REPLY_SKIP_NEXT, false);
+    }
+    let pending = client.output_bytes();
+    client.reply_peak_bytes = client.reply_peak_bytes.max(pending);
+    check_output_limit(server, id);
+}
+
+/// Ends a client whose pending output exceeds its class's limit.
+#[inline]
+pub fn check_output_limit(server: &mut Server, id: ClientId) {
+    let Some(client) = server.clients.get_mut(id) else {
+        return;
+    };
+    let bytes = client.output_bytes() as u64;
+    let limit = server.config.client_output_buffer_limit[client.kind().index()];
+    let hard = limit.hard_bytes != 0 && bytes >= limit.hard_bytes;
+    let mut soft = limit.soft_bytes != 0 && bytes >= limit.soft_bytes;
+    if soft {
+        let since = *client.soft_limit_since_ns.get_or_insert(server.now_ns);
+        soft = server.now_ns.saturating_sub(since) > limit.soft_seconds * 1_000_000_000;
+    } else {
+        client.soft_limit_since_ns = None;
+    }
+    if (hard || soft) && client.closing != Closing::Now {
+        let line = server.describe_client(id);
+        tracing::warn!(
+            "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
+        );
+        server.stats.output_buffer_disconnections += 1;
+        if let Some(client) = server.clients.get_mut(id) {
+            client.output.clear();
+        }
+        server.clients.close(id, Closing::Now);
+    }
+}
+
+/// `enable-debug-command` and `enable-module-command`.
+pub(super) fn protected(server: &Server, client: &Client, command: &Entry) -> Result<(), CmdError> {
+    use crate::config::ProtectedAccess;
+    let (access, option) = match command.full_name() {
+        "debug" => (server.config.enable_debug_command, "enable-debug-command"),
+        _ => (server.config.enable_module_command, "enable-module-command"),
+    };
+    let local = client.flags.has(Flags::UNIX_SOCKET)
+        || client.raw.addr.starts_with("127.0.0.1:")
+        || client.raw.addr.starts_with("::1:");
+    let allowed = match access {
+        ProtectedAccess::Yes => true,
+        ProtectedAccess::Local => local,
+        ProtectedAccess::No => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    let name = command
+        .full_name()
+        .split('|')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_uppercase();
+    Err(CmdError::err(format!(
+        "{name} command not allowed. If the {option} option is set to \"local\", you can run it \
+         from a local connection, otherwise you need to set this option in the configuration \
+         file, and then restart the server."
+    )))
+}

@@ -1,0 +1,132 @@
+//! What a call must pass before it runs: one ordered list, exceptions as
+//! flags of the command.
+
+use crate::command::ctx::CmdError;
+use crate::command::registry::{CommandId, Entry, Lookup};
+use crate::command::table::flag;
+use crate::engine::{Client, ClientKind, Pause, Server};
+
+/// Why a call does not run.
+pub enum Refusal {
+    /// It is answered with this.
+    Error(CmdError),
+    /// It waits until CLIENT PAUSE ends.
+    Postponed,
+}
+
+impl From<CmdError> for Refusal {
+    fn from(error: CmdError) -> Refusal {
+        Refusal::Error(error)
+    }
+}
+
+/// A call on its way to its handler.
+pub struct Passage<'a> {
+    server: &'a Server,
+    client: &'a Client,
+    command: &'a Entry,
+    argv: &'a [&'a [u8]],
+}
+
+/// The command of a call, if there is one and it may run now.
+#[inline]
+pub fn check(
+    server: &Server,
+    client: &Client,
+    argv: &[&[u8]],
+    lookup: Lookup,
+) -> Result<CommandId, Refusal> {
+    let id = known(server, client, argv, lookup)?;
+    let passage = Passage {
+        server,
+        client,
+        command: &server.registry[id],
+        argv,
+    };
+    passage.arity()?;
+    passage.authenticated()?;
+    passage.protected()?;
+    passage.not_paused()?;
+    Ok(id)
+}
+
+fn known(
+    server: &Server,
+    client: &Client,
+    argv: &[&[u8]],
+    lookup: Lookup,
+) -> Result<CommandId, CmdError> {
+    match lookup {
+        Lookup::Found(id) => Ok(id),
+        // Whether a command exists is not for strangers to learn.
+        _ if !client.authenticated => Err(CmdError::NoAuth),
+        Lookup::UnknownCommand => Err(unknown_command(argv)),
+        Lookup::UnknownSubcommand(container) => {
+            let entry = &server.registry[container];
+            Err(CmdError::unknown_subcommand(argv[1], entry.full_name()))
+        }
+    }
+}
+
+fn unknown_command(argv: &[&[u8]]) -> CmdError {
+    const SHOWN_BYTES_MAX: usize = 128;
+    let mut args = Vec::new();
+    for arg in &argv[1..] {
+        if args.len() >= SHOWN_BYTES_MAX {
+            break;
+        }
+        let room = SHOWN_BYTES_MAX - args.len();
+        args.push(b'\'');
+        args.extend_from_slice(&arg[..arg.len().min(room)]);
+        args.extend_from_slice(b"' ");
+    }
+    let mut text = b"unknown command '".to_vec();
+    text.extend_from_slice(&argv[0][..argv[0].len().min(SHOWN_BYTES_MAX)]);
+    text.extend_from_slice(b"', with args beginning with: ");
+    text.extend_from_slice(&args);
+    CmdError::err(text)
+}
+
+impl Passage<'_> {
+    #[inline]
+    fn arity(&self) -> Result<(), CmdError> {
+        if self.command.accepts(self.argv.len()) {
+            return Ok(());
+        }
+        Err(CmdError::arity(self.command.full_name()))
+    }
+
+    #[inline]
+    fn authenticated(&self) -> Result<(), CmdError> {
+        if self.client.authenticated || self.command.has(flag::NO_AUTH) {
+            return Ok(());
+        }
+        Err(CmdError::NoAuth)
+    }
+
+    /// Commands behind `enable-debug-command` and `enable-module-command`.
+    #[inline]
+    fn protected(&self) -> Result<(), CmdError> {
+        if !self.command.has(flag::PROTECTED) {
+            return Ok(());
+        }
+        super::dispatch::protected(self.server, self.client, self.command)
+    }
+
+    #[inline]
+    fn not_paused(&self) -> Result<(), Refusal> {
+        let Some(pause) = self.server.pause else {
+            return Ok(());
+        };
+        let writes = self.command.has(flag::WRITE) || self.command.has(flag::MAY_REPLICATE);
+        let held = match pause.what {
+            Pause::All => true,
+            Pause::Write => writes,
+        };
+        let replica = self.client.kind() == ClientKind::Replica;
+        if held && !replica && self.server.clock_unix_ms() < pause.until_ms {
+            return Err(Refusal::Postponed);
+        }
+        Ok(())
+    }
+}

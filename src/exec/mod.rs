@@ -1,0 +1,6 @@
+//! Running commands: look up, check, call, settle.
+
+pub mod dispatch;
+pub mod gates;
+pub mod monitor;
+pub mod settle;

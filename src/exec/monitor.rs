@@ -1,0 +1,36 @@
+//! MONITOR: every command that runs, as a line to those who asked.
+
+use crate::engine::{ClientId, Flags, Server};
+use crate::util::args;
+
+/// Sends the command to all monitors.
+pub fn feed(server: &mut Server, from: ClientId, argv: &[&[u8]]) {
+    let unix_us = server.clock.unix_us(server.now_ns);
+    let Some(client) = server.clients.get(from) else {
+        return;
+    };
+    let addr = if client.flags.has(Flags::UNIX_SOCKET) {
+        format!("unix:{}", server.config.unixsocket)
+    } else {
+        client.raw.addr.clone()
+    };
+    let (seconds, micros) = (unix_us / 1_000_000, unix_us % 1_000_000);
+    let mut line = format!("+{seconds}.{micros:06} [{} {addr}]", client.db.get()).into_bytes();
+    for (index, arg) in argv.iter().enumerate() {
+        line.push(b' ');
+        let shown: &[u8] = if server.redact.contains(&index) {
+            b"(redacted)"
+        } else {
+            arg
+        };
+        args::quote(shown, &mut line);
+    }
+    line.extend_from_slice(b"\r\n");
+    for monitor in server.clients.monitors.clone() {
+        if let Some(client) = server.clients.get_mut(monitor) {
+            client.output.begin();
+            client.output.raw(&line);
+            server.clients.schedule(monitor);
+        }
+    }
+}
