@@ -126,7 +126,7 @@ proc hk_guard {hk_command} {
     set hk_line [string trim [lindex [split [string trim $hk_command] "\n"] 0]]
     set hk_name "(between tests, after '$::hk_last_test') $hk_line"
     lappend ::tests_failed [list $hk_name $hk_result]
-    send_data_packet $::test_server_fd err "$hk_name in $::curfile\n$hk_result\n$hk_info"
+    send_data_packet $::test_server_fd err "$hk_name in $::curfile\n$hk_info"
     catch hk_recover
     return ""
 }
@@ -181,8 +181,8 @@ proc wait_server_started {config_file stdout args} {
         catch { set log [exec cat $stdout] }
         if {[regexp -- " PID: $pid" $log] || [regexp {Failed listening on port} $log]} break
         if {!$alive} {
-            start_server_error $config_file "server exited before logging ' PID: $pid'"
-            error "server exited at start-up: [string range $log end-600 end]"
+            catch { append log [exec cat [file join [file dirname $stdout] stderr]] }
+            error "server exited at start-up: [string trim [string range $log end-1000 end]]"
         }
         after 50
     }
