@@ -75,8 +75,6 @@ struct Bucket {
 struct Header {
     len: u32,
     expires: u32,
-    buckets: u16,
-    depth: u8,
 }
 
 fn tag_of(hash: u64) -> u8 {
@@ -117,9 +115,11 @@ impl Bucket {
     }
 }
 
-/// A shard: a header line and its buckets in one allocation. Copyable handle.
+/// A shard: a header line and its buckets in one allocation. A copyable
+/// handle of one word, so that a lookup needs nothing but the directory and
+/// the bucket: address (48 bits), number of buckets (8), depth (8).
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Shard(*mut Header);
+struct Shard(u64);
 
 impl Shard {
     fn layout(buckets: usize) -> Layout {
@@ -130,36 +130,44 @@ impl Shard {
     }
 
     fn new(buckets: usize, depth: u8) -> Shard {
+        assert!(buckets <= BUCKETS_MAX);
         let layout = Shard::layout(buckets);
         // SAFETY: the size is not zero; all-zero is a valid header and bucket.
-        unsafe {
-            let header = alloc_zeroed(layout).cast::<Header>();
-            if header.is_null() {
-                handle_alloc_error(layout);
-            }
-            (*header).buckets = buckets as u16;
-            (*header).depth = depth;
-            Shard(header)
+        let header = unsafe { alloc_zeroed(layout) };
+        if header.is_null() {
+            handle_alloc_error(layout);
         }
+        Shard(header as u64 | (buckets as u64) << 48 | u64::from(depth) << 56)
     }
 
     /// Frees the shard but none of its entries.
     fn free(self) {
         let layout = Shard::layout(self.buckets());
         // SAFETY: made by new with the same number of buckets.
-        unsafe { dealloc(self.0.cast(), layout) }
+        unsafe { dealloc((self.0 & ADDRESS) as *mut u8, layout) }
     }
 
     #[inline]
     fn header(&self) -> &mut Header {
         // SAFETY: live by the table's invariant; the executor is alone, and
         // header references never outlive the statement that makes them.
-        unsafe { &mut *self.0 }
+        unsafe { &mut *((self.0 & ADDRESS) as *mut Header) }
     }
 
     #[inline]
     fn buckets(&self) -> usize {
-        usize::from(self.header().buckets)
+        (self.0 >> 48) as usize & 0xff
+    }
+
+    #[inline]
+    fn depth(&self) -> u8 {
+        (self.0 >> 56) as u8
+    }
+
+    /// The address of a bucket's line.
+    #[inline]
+    fn line(&self, index: usize) -> u64 {
+        (self.0 & ADDRESS) + 64 * (index as u64 + 1)
     }
 
     #[inline]
@@ -167,7 +175,7 @@ impl Shard {
         debug_assert!(index < self.buckets());
         // SAFETY: index is below the number of buckets behind the header;
         // references as in header().
-        unsafe { &mut *self.0.add(1).cast::<Bucket>().add(index) }
+        unsafe { &mut *(self.line(index) as *mut Bucket) }
     }
 
     #[inline]
@@ -250,7 +258,7 @@ impl Shard {
 
     /// Moves the pointers into a new shard of another size; frees this one.
     fn resized(self, buckets: usize) -> Shard {
-        let new = Shard::new(buckets, self.header().depth);
+        let new = Shard::new(buckets, self.depth());
         for (tag, word) in self.words() {
             new.place(tag, word);
         }
@@ -363,7 +371,7 @@ impl Table {
 
     #[inline]
     fn pos(shard: Shard, hash: u64) -> u64 {
-        (hash << shard.header().depth) >> 48
+        (hash << shard.depth()) >> 48
     }
 
     /// Asks for the bucket of a hash to be brought into the cache.
@@ -371,7 +379,7 @@ impl Table {
     pub fn prefetch_bucket(&self, hash: u64) {
         if let Some(shard) = self.shard(hash) {
             let home = shard.home(Table::pos(shard, hash));
-            prefetch::line(std::ptr::from_ref(shard.bucket(home)) as u64);
+            prefetch::line(shard.line(home));
         }
     }
 
@@ -490,7 +498,7 @@ impl Table {
     /// Points the directory at `new` wherever the prefix of `hash` with the
     /// depth of `new` leads.
     fn point(&mut self, hash: u64, new: Shard) {
-        let span = 1usize << (self.depth - new.header().depth);
+        let span = 1usize << (self.depth - new.depth());
         let first = self.directory_index(hash) & !(span - 1);
         self.directory[first..first + span].fill(new);
     }
@@ -511,7 +519,7 @@ impl Table {
     }
 
     fn split(&mut self, shard: Shard, hash: u64) -> Shard {
-        let depth = shard.header().depth;
+        let depth = shard.depth();
         if depth == self.depth {
             self.directory = self
                 .directory
@@ -554,7 +562,7 @@ impl Table {
         if self.len == 0 {
             return self.release();
         }
-        let depth = shard.header().depth;
+        let depth = shard.depth();
         if depth > 0 && buckets < BUCKETS_MAX / 3 && self.merge(index, shard) {
             return;
         }
@@ -571,17 +579,17 @@ impl Table {
 
     /// The first directory index that leads to the shard at `index`.
     fn first_of(&self, index: usize, shard: Shard) -> usize {
-        index & !((1usize << (self.depth - shard.header().depth)) - 1)
+        index & !((1usize << (self.depth - shard.depth())) - 1)
     }
 
     /// Joins a shard with its sibling when both are small.
     fn merge(&mut self, index: usize, shard: Shard) -> bool {
-        let depth = shard.header().depth;
+        let depth = shard.depth();
         let span = 1usize << (self.depth - depth);
         let first = self.first_of(index, shard);
         let sibling = self.directory[first ^ span];
         let len = (shard.header().len + sibling.header().len) as usize;
-        if sibling.header().depth != depth || len > BUCKETS_MAX * LOAD_MAX / 3 {
+        if sibling.depth() != depth || len > BUCKETS_MAX * LOAD_MAX / 3 {
             return false;
         }
         let joined = Shard::new(buckets_for(len), depth - 1);
@@ -643,7 +651,7 @@ impl Table {
         let Some(shard) = self.shard(bound) else {
             return 0;
         };
-        let depth = u32::from(shard.header().depth);
+        let depth = u32::from(shard.depth());
         let home = shard.home(Table::pos(shard, bound));
         self.visit_home(shard, home, &mut visit);
         // The first position that belongs to the next bucket.
@@ -691,7 +699,7 @@ impl Table {
                 return 0;
             };
             if shard.header().expires == 0 {
-                let depth = u32::from(shard.header().depth);
+                let depth = u32::from(shard.depth());
                 let next =
                     (u128::from(bound >> 48 >> (16 - depth.min(16))) + 1) << (64 - depth.min(16));
                 // Coarse prefixes only: deeper directories step by 1/65536.
@@ -773,7 +781,7 @@ impl Table {
         let (mut len, mut expires, mut bytes) = (0, 0, 0);
         for shard in self.distinct_shards() {
             let header = shard.header();
-            assert!(header.depth <= self.depth);
+            assert!(shard.depth() <= self.depth);
             let words: Vec<_> = shard.words().collect();
             assert_eq!(words.len(), header.len as usize);
             for (tag, word) in words {

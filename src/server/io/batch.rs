@@ -12,7 +12,7 @@ use crate::exec::dispatch::{self, Outcome};
 use crate::resp::{Limits, ProtocolError};
 
 /// Requests planned ahead of execution.
-const AHEAD: usize = 16;
+const AHEAD: usize = 32;
 
 /// What was read of one connection.
 struct Item {
