@@ -4,7 +4,7 @@
 //! the generator to another; they take turns in short rounds of fresh processes, in alternating
 //! order, so that a change of the machine meets all of them. The figure to trust is the ratio of
 //! requests per server CPU second, taken within a round, medians over pairs of rounds.
-//! A server against itself comes out at 1.00 within 0.03 on a quiet machine:
+//! A server against itself shows the noise of the machine, its distance from 1.00:
 //! `--server a=redis-server --server b=redis-server`.
 //! Throughput and latency are medians over rounds; on a busy machine look at `queue` first, the
 //! share of the time in which the server was ready and something else had its core.
