@@ -1,4 +1,5 @@
 //! Redstart.
+pub mod config;
 pub mod keyspace;
 pub mod resp;
 pub mod types;

@@ -1,5 +1,6 @@
 //! Small tools that know nothing of the server.
 
 pub mod args;
+pub mod glob;
 pub mod num;
 pub mod prefetch;
