@@ -159,8 +159,11 @@ pub(super) struct Text {
     pub(super) binary: bool,
     pub(super) get: fn(&Config) -> &Vec<u8>,
     pub(super) set: fn(&mut Config) -> &mut Vec<u8>,
-    pub(super) check: Option<fn(&Config, &[u8]) -> Result<(), Refusal>>,
+    pub(super) check: Option<CheckText>,
 }
+
+/// Checks text against the configuration that it will be part of.
+pub(super) type CheckText = fn(&Config, &[u8]) -> Result<(), Refusal>;
 
 pub(super) struct Special {
     pub(super) set: SetSpecial,

@@ -6,7 +6,7 @@ use super::Config;
 use super::directive::{Directive, Kind, Unit};
 use super::load::trim;
 use super::set::find;
-use super::special::quoted;
+use super::special::{quoted, quoted_if_odd};
 use super::table::DIRECTIVES;
 use super::types::ModuleLoad;
 use super::value::{format_choice, format_number, memory_with_unit, yes_no};
@@ -69,11 +69,9 @@ impl Config {
         }
         out.processed("loadmodule");
         for module in extra.modules {
-            let mut value = module.path.clone();
-            for arg in &module.args {
-                value.push(b' ');
-                value.extend_from_slice(arg);
-            }
+            let words = std::iter::once(&module.path).chain(&module.args);
+            let words: Vec<Vec<u8>> = words.map(|word| quoted_if_odd(word)).collect();
+            let value = words.join(&b' ');
             out.line("loadmodule", &value, true);
         }
         out.finish()

@@ -46,6 +46,20 @@ pub(super) fn quoted(value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A value that means itself in a line stays, any other goes in quotes.
+pub(super) fn quoted_if_odd(value: &[u8]) -> Vec<u8> {
+    if is_plain(value) {
+        value.to_vec()
+    } else {
+        quoted(value)
+    }
+}
+
+fn is_plain(value: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'');
+    !value.is_empty() && value.iter().all(plain)
+}
+
 // bind
 
 pub(super) const BIND: Special = Special {
@@ -63,13 +77,25 @@ pub(super) const BIND: Special = Special {
     rewrite: |config, name, out| {
         if config.bind == default_bind() {
             out.processed(name);
-        } else if config.bind.is_empty() {
-            out.line(name, b"\"\"", true);
         } else {
-            out.line(name, &config.bind.join(&b' '), true);
+            out.line(name, &bind_line(&config.bind), true);
         }
     },
 };
+
+/// Addresses as a line has them. A single argument is split once more when it
+/// is read, so one with blanks or quotes is quoted twice.
+fn bind_line(addresses: &[Vec<u8>]) -> Vec<u8> {
+    match addresses {
+        [] => b"\"\"".to_vec(),
+        [odd] if !is_plain(odd) => quoted(&quoted(odd)),
+        _ => addresses
+            .iter()
+            .map(|arg| quoted_if_odd(arg))
+            .collect::<Vec<_>>()
+            .join(&b' '),
+    }
+}
 
 // save
 
@@ -178,7 +204,7 @@ fn set_output_buffer_limits(
     args: &[Vec<u8>],
     _: &mut Applying<'_>,
 ) -> Result<bool, Refusal> {
-    if args.len() % 4 != 0 {
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     let mut limits = config.client_output_buffer_limits;
@@ -371,26 +397,24 @@ pub(super) const REPLICAOF: Special = Special {
         });
         Ok(true)
     },
-    get: |config| {
-        config
-            .replicaof
-            .as_ref()
-            .map(format_master)
-            .unwrap_or_default()
+    get: |config| match &config.replicaof {
+        Some(master) => format_master(&master.host, master.port),
+        None => Vec::new(),
     },
     rewrite: rewrite_replicaof,
 };
 
-fn format_master(master: &MasterAddress) -> Vec<u8> {
-    let mut out = master.host.clone();
-    out.extend_from_slice(format!(" {}", master.port).as_bytes());
-    out
+fn format_master(host: &[u8], port: u16) -> Vec<u8> {
+    [host, format!(" {port}").as_bytes()].concat()
 }
 
 /// A cluster node's master is in its own file.
 fn rewrite_replicaof(config: &Config, name: &'static str, out: &mut Rewriter) {
     match &config.replicaof {
-        Some(master) if !config.cluster_enabled => out.line(name, &format_master(master), true),
+        Some(master) if !config.cluster_enabled => {
+            let host = quoted_if_odd(&master.host);
+            out.line(name, &format_master(&host, master.port), true);
+        }
         _ => out.processed(name),
     }
 }
