@@ -165,34 +165,29 @@ fn set_save(
 pub(super) const CLIENT_OUTPUT_BUFFER_LIMIT: Special = Special {
     set: set_output_buffer_limits,
     get: |config| {
-        let limits = &config.client_output_buffer_limits;
-        let classes = [
-            ("normal", limits.normal),
-            ("slave", limits.replica),
-            ("pubsub", limits.pubsub),
-        ];
-        let parts = classes.map(|(class, limit)| {
-            let OutputBufferLimit {
-                hard_bytes,
-                soft_bytes,
-                soft_seconds,
-            } = limit;
-            format!("{class} {hard_bytes} {soft_bytes} {soft_seconds}")
-        });
-        parts.join(" ").into_bytes()
+        let classes = ["normal", "slave", "pubsub"].iter();
+        let parts = classes
+            .zip(&config.client_output_buffer_limits)
+            .map(|(class, limit)| {
+                let OutputBufferLimit {
+                    hard_bytes,
+                    soft_bytes,
+                    soft_seconds,
+                } = limit;
+                format!("{class} {hard_bytes} {soft_bytes} {soft_seconds}")
+            });
+        parts.collect::<Vec<_>>().join(" ").into_bytes()
     },
     rewrite: |config, name, out| {
-        let limits = &config.client_output_buffer_limits;
-        let default = OutputBufferLimits::default();
-        for (class, limit, default) in [
-            ("normal", limits.normal, default.normal),
-            ("replica", limits.replica, default.replica),
-            ("pubsub", limits.pubsub, default.pubsub),
-        ] {
+        let limits = config
+            .client_output_buffer_limits
+            .iter()
+            .zip(OUTPUT_BUFFER_LIMITS);
+        for (class, (limit, default)) in ["normal", "replica", "pubsub"].iter().zip(limits) {
             let hard = memory_with_unit(limit.hard_bytes);
             let soft = memory_with_unit(limit.soft_bytes);
             let value = format!("{class} {hard} {soft} {}", limit.soft_seconds);
-            out.line(name, value.as_bytes(), limit != default);
+            out.line(name, value.as_bytes(), *limit != default);
         }
     },
 };
@@ -211,9 +206,9 @@ fn set_output_buffer_limits(
     for part in args.chunks_exact(4) {
         let class = c_text(&part[0]).to_ascii_lowercase();
         let limit = match class.as_slice() {
-            b"normal" => &mut limits.normal,
-            b"slave" | b"replica" => &mut limits.replica,
-            b"pubsub" => &mut limits.pubsub,
+            b"normal" => &mut limits[0],
+            b"slave" | b"replica" => &mut limits[1],
+            b"pubsub" => &mut limits[2],
             _ => {
                 return Err("Invalid client class specified in buffer limit configuration.".into());
             }

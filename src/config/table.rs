@@ -191,8 +191,8 @@ directives! {
         "client-query-buffer-limit" unsigned_memory(1 << 20, i64::MAX) 0;
     /// Length of one argument.
     proto_max_bulk_bytes: u64 = 512 << 20, "proto-max-bulk-len" memory(1 << 20, i64::MAX) 0;
-    /// Replies that a client may leave unread, by class.
-    client_output_buffer_limits: OutputBufferLimits = OutputBufferLimits::default(),
+    /// Replies that a client may leave unread: normal clients, replicas, subscribers.
+    client_output_buffer_limits: [OutputBufferLimit; 3] = OUTPUT_BUFFER_LIMITS,
         "client-output-buffer-limit" special(special::CLIENT_OUTPUT_BUFFER_LIMIT) MULTI;
     /// Keys remembered for client-side caching; 0: no limit.
     tracking_table_max_keys: u64 = 1_000_000, "tracking-table-max-keys" unsigned(0, i64::MAX) LATER;

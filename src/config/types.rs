@@ -290,7 +290,7 @@ pub struct SavePoint {
 }
 
 /// The output buffer limits of one class of clients; 0 is no limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutputBufferLimit {
     /// A client is closed at once beyond this.
     pub hard_bytes: u64,
@@ -300,32 +300,24 @@ pub struct OutputBufferLimit {
     pub soft_seconds: i32,
 }
 
-/// The limits of every class, in the order normal, replica, pubsub.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OutputBufferLimits {
-    /// Clients without subscriptions, MONITOR among them.
-    pub normal: OutputBufferLimit,
-    /// Replicas.
-    pub replica: OutputBufferLimit,
-    /// Clients with subscriptions.
-    pub pubsub: OutputBufferLimit,
-}
-
-impl Default for OutputBufferLimits {
-    fn default() -> Self {
-        const MB: u64 = 1 << 20;
-        let limit = |hard_mb: u64, soft_mb: u64| OutputBufferLimit {
-            hard_bytes: hard_mb * MB,
-            soft_bytes: soft_mb * MB,
-            soft_seconds: 60,
-        };
-        OutputBufferLimits {
-            normal: OutputBufferLimit::default(),
-            replica: limit(256, 64),
-            pubsub: limit(32, 8),
-        }
-    }
-}
+/// The default limits by class: normal clients, replicas, subscribers.
+pub const OUTPUT_BUFFER_LIMITS: [OutputBufferLimit; 3] = [
+    OutputBufferLimit {
+        hard_bytes: 0,
+        soft_bytes: 0,
+        soft_seconds: 0,
+    },
+    OutputBufferLimit {
+        hard_bytes: 256 << 20,
+        soft_bytes: 64 << 20,
+        soft_seconds: 60,
+    },
+    OutputBufferLimit {
+        hard_bytes: 32 << 20,
+        soft_bytes: 8 << 20,
+        soft_seconds: 60,
+    },
+];
 
 /// Where a replica's data comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
