@@ -244,20 +244,11 @@ pub fn check_output_limit(server: &mut Server, id: ClientId) {
 
 /// `enable-debug-command` and `enable-module-command`.
 pub(super) fn protected(server: &Server, client: &Client, command: &Entry) -> Result<(), CmdError> {
-    use crate::config::Protected;
     let (access, option) = match command.full_name() {
         "debug" => (server.config.enable_debug_command, "enable-debug-command"),
         _ => (server.config.enable_module_command, "enable-module-command"),
     };
-    let local = client.flags.has(Flags::UNIX_SOCKET)
-        || client.raw.addr.starts_with("127.0.0.1:")
-        || client.raw.addr.starts_with("::1:");
-    let allowed = match access {
-        Protected::Yes => true,
-        Protected::Local => local,
-        Protected::No => false,
-    };
-    if allowed {
+    if access.allows(client.is_local()) {
         return Ok(());
     }
     let name = command
