@@ -213,24 +213,20 @@ fn set_output_buffer_limits(
                 return Err("Invalid client class specified in buffer limit configuration.".into());
             }
         };
-        let seconds = c_integer(&part[3], 10);
+        let number = c_integer(&part[3], 10);
         // Redis: kept in a C int, cut to its width.
-        let soft_seconds = seconds.value as i32;
-        *limit = match (parse_memory(&part[1]), parse_memory(&part[2])) {
-            (Some(hard_bytes), Some(soft_bytes))
-                if soft_seconds >= 0 && seconds.rest.is_empty() =>
-            {
-                OutputBufferLimit {
-                    hard_bytes,
-                    soft_bytes,
-                    soft_seconds,
-                }
-            }
-            _ => {
-                return Err("Error in hard, soft or soft_seconds setting in \
-                     buffer limit configuration."
-                    .into());
-            }
+        let seconds = u32::try_from(number.value as i32).ok();
+        let seconds = seconds.filter(|_| number.rest.is_empty());
+        let parsed = (parse_memory(&part[1]), parse_memory(&part[2]), seconds);
+        let (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) = parsed else {
+            return Err("Error in hard, soft or soft_seconds setting in \
+                 buffer limit configuration."
+                .into());
+        };
+        *limit = OutputBufferLimit {
+            hard_bytes,
+            soft_bytes,
+            soft_seconds,
         };
     }
     config.client_output_buffer_limits = limits;

@@ -297,7 +297,7 @@ pub struct OutputBufferLimit {
     /// A client is closed when beyond this for `soft_seconds`.
     pub soft_bytes: u64,
     /// See `soft_bytes`.
-    pub soft_seconds: i32,
+    pub soft_seconds: u32,
 }
 
 /// The default limits by class: normal clients, replicas, subscribers.
