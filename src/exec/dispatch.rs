@@ -225,7 +225,7 @@ pub fn check_output_limit(server: &mut Server, id: ClientId) {
     let mut soft = limit.soft_bytes != 0 && bytes >= limit.soft_bytes;
     if soft {
         let since = *client.soft_limit_since_ns.get_or_insert(server.now_ns);
-        soft = server.now_ns.saturating_sub(since) > limit.soft_seconds as u64 * 1_000_000_000;
+        soft = server.now_ns.saturating_sub(since) > u64::from(limit.soft_seconds) * 1_000_000_000;
     } else {
         client.soft_limit_since_ns = None;
     }
