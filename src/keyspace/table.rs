@@ -390,8 +390,10 @@ impl Table {
             let bucket = shard.bucket(shard.home(Table::pos(shard, hash)));
             let candidates = bucket.matches(tag_of(hash));
             if candidates != 0 {
-                let word = bucket.slots[candidates.trailing_zeros() as usize / 8];
-                prefetch::line(word & ADDRESS);
+                let address = bucket.slots[candidates.trailing_zeros() as usize / 8] & ADDRESS;
+                prefetch::line(address);
+                // Small entries often lie across two lines.
+                prefetch::line(address + 40);
             }
         }
     }
