@@ -1,9 +1,14 @@
 //! The commands, by group of COMMAND DOCS.
 
 mod expire_time;
+pub mod generic;
 pub mod string;
 
 use crate::command::table::Command;
 
 /// The tables of all groups.
-pub const FAMILIES: &[&[Command]] = &[string::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    generic::COMMANDS,
+    generic::databases::COMMANDS,
+];

@@ -37,6 +37,8 @@ pub struct Config {
     pub dynamic_hz: bool,
     pub active_expire_effort: u32,
     pub io_threads: usize,
+    pub lazyfree_lazy_expire: bool,
+    pub lazyfree_lazy_user_flush: bool,
 }
 impl Default for Config {
     fn default() -> Config {
@@ -68,6 +70,8 @@ impl Default for Config {
             dynamic_hz: true,
             active_expire_effort: 1,
             io_threads: 1,
+            lazyfree_lazy_expire: false,
+            lazyfree_lazy_user_flush: false,
         }
     }
 }
