@@ -1,5 +1,6 @@
 //! The commands, by group of COMMAND DOCS.
 
+pub mod config;
 mod expire_time;
 pub mod generic;
 pub mod string;
@@ -8,7 +9,8 @@ use crate::command::table::Command;
 
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
-    string::COMMANDS,
+    config::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    string::COMMANDS,
 ];

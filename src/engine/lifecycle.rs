@@ -50,6 +50,13 @@ impl Server {
         }
     }
 
+    /// CONFIG RESETSTAT.
+    pub fn reset_stats(&mut self) {
+        self.stats.reset();
+        self.keyspace.stats = Default::default();
+        self.keyspace.lazyfree.reset_stats();
+    }
+
     /// Holds commands back until a time, Unix milliseconds. A pause in force
     /// is only ever made longer and stricter.
     pub fn begin_pause(&mut self, what: Pause, until_ms: i64) {

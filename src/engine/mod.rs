@@ -4,10 +4,11 @@
 mod client;
 mod clients;
 mod describe;
+pub mod hooks;
 mod lifecycle;
 mod server;
 
 pub use client::{Client, ClientId, ClientKind, Closing, Flags, Pause, RawClient};
 pub use client::{REPLY_ROOM_BYTES, REPLY_ROOM_BYTES_MIN};
 pub use clients::Clients;
-pub use server::{DebugSwitches, PauseState, Rebind, Server, ShutdownRequest, ShutdownState};
+pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState};

@@ -143,7 +143,7 @@ fn finish(
 #[inline]
 fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elapsed_ns: u64) {
     let elapsed_us = (elapsed_ns / 1000) as i64;
-    let threshold_ms = server.config.latency_monitor_threshold;
+    let threshold_ms = server.config.latency_monitor_threshold_ms;
     if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
         let event = if flags & flag::FAST != 0 {
             "fast-command"
@@ -156,7 +156,7 @@ fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elaps
             .latency
             .add_if_needed(event, elapsed_us / 1000, threshold_ms, now_s);
     }
-    let slower_than_us = server.config.slowlog_log_slower_than;
+    let slower_than_us = server.config.slowlog_slower_than_us;
     if slower_than_us < 0 || elapsed_us < slower_than_us || flags & flag::SKIP_SLOWLOG != 0 {
         return;
     }
@@ -220,12 +220,12 @@ pub fn check_output_limit(server: &mut Server, id: ClientId) {
         return;
     };
     let bytes = client.output_bytes() as u64;
-    let limit = server.config.client_output_buffer_limit[client.kind().index()];
+    let limit = server.config.client_output_buffer_limits[client.kind().index()];
     let hard = limit.hard_bytes != 0 && bytes >= limit.hard_bytes;
     let mut soft = limit.soft_bytes != 0 && bytes >= limit.soft_bytes;
     if soft {
         let since = *client.soft_limit_since_ns.get_or_insert(server.now_ns);
-        soft = server.now_ns.saturating_sub(since) > limit.soft_seconds * 1_000_000_000;
+        soft = server.now_ns.saturating_sub(since) > u64::from(limit.soft_seconds) * 1_000_000_000;
     } else {
         client.soft_limit_since_ns = None;
     }
@@ -244,20 +244,11 @@ pub fn check_output_limit(server: &mut Server, id: ClientId) {
 
 /// `enable-debug-command` and `enable-module-command`.
 pub(super) fn protected(server: &Server, client: &Client, command: &Entry) -> Result<(), CmdError> {
-    use crate::config::ProtectedAccess;
     let (access, option) = match command.full_name() {
         "debug" => (server.config.enable_debug_command, "enable-debug-command"),
         _ => (server.config.enable_module_command, "enable-module-command"),
     };
-    let local = client.flags.has(Flags::UNIX_SOCKET)
-        || client.raw.addr.starts_with("127.0.0.1:")
-        || client.raw.addr.starts_with("::1:");
-    let allowed = match access {
-        ProtectedAccess::Yes => true,
-        ProtectedAccess::Local => local,
-        ProtectedAccess::No => false,
-    };
-    if allowed {
+    if access.allows(client.is_local()) {
         return Ok(());
     }
     let name = command

@@ -62,7 +62,7 @@ impl Cron {
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);
             let spent_ms = started.elapsed().as_millis() as i64;
-            let threshold_ms = server.config.latency_monitor_threshold;
+            let threshold_ms = server.config.latency_monitor_threshold_ms;
             let now_s = server.keyspace.now_ms / 1000;
             server
                 .stats
@@ -81,7 +81,7 @@ impl Cron {
         } else {
             next
         };
-        let timeout_ns = server.config.timeout as u64 * 1_000_000_000;
+        let timeout_ns = u64::from(server.config.timeout_s) * 1_000_000_000;
         for id in ids {
             let now_ns = server.now_ns;
             let Some(client) = server.clients.get_mut(id) else {

@@ -45,12 +45,13 @@ fn resolve(text: &str) -> io::Result<Address> {
 ///
 /// # Errors
 /// The text for the log, of the first address that fails.
-pub fn tcp(bind: &[String], port: u16, backlog: i32) -> Result<Vec<Listener>, String> {
+pub fn tcp(bind: &[Vec<u8>], port: u16, backlog: i32) -> Result<Vec<Listener>, String> {
     if port == 0 {
         return Ok(Vec::new());
     }
     let mut listeners = Vec::new();
     for text in bind {
+        let text = &*String::from_utf8_lossy(text);
         let failure = |name: &str, error: &io::Error| {
             format!("Could not create server TCP listening socket {name}:{port}: {error}")
         };
@@ -134,12 +135,12 @@ pub fn unix(path: &str, mode: u32, backlog: i32) -> io::Result<Listener> {
 
 /// Options of an accepted connection: no delay, and keepalive probes when
 /// `keepalive_s` is not 0.
-pub fn prepare(stream: &Stream, keepalive_s: i64) {
+pub fn prepare(stream: &Stream, keepalive_s: u32) {
     let Stream::Tcp(tcp) = stream else { return };
     // A connection that ends meanwhile is noticed when it is read.
     let _ = tcp.set_nodelay(true);
     if keepalive_s > 0 {
-        let every = Duration::from_secs(keepalive_s as u64);
+        let every = Duration::from_secs(u64::from(keepalive_s));
         let probes = TcpKeepalive::new()
             .with_time(every)
             .with_interval((every / 3).max(Duration::from_secs(1)))

@@ -8,8 +8,8 @@ use crate::engine::Server;
 
 pub fn run(config: Config) -> std::io::Result<i32> {
     let registry = Registry::new(crate::commands::FAMILIES).map_err(std::io::Error::other)?;
-    let threads = config.io_threads;
-    let listeners = super::listen::tcp(&config.bind, config.port, config.tcp_backlog)
+    let threads = config.io_threads as usize;
+    let listeners = super::listen::tcp(&config.bind, config.port, config.tcp_backlog as i32)
         .map_err(std::io::Error::other)?;
     let server = Server::new(config, registry, threads);
     let (shared, drivers) = Shared::new(server, threads)?;

@@ -317,7 +317,7 @@ fn protocol_error(server: &mut Server, conn: &Conn, error: ProtocolError) {
 
 /// Tells the client's buffers to those who ask, and the connection its limits.
 fn publish(server: &mut Server, conn: &mut Conn) {
-    let bulk_bytes_max = server.config.proto_max_bulk_len as u64;
+    let bulk_bytes_max = server.config.proto_max_bulk_bytes;
     let Some(client) = server.clients.get_mut(conn.client) else {
         return;
     };
@@ -330,7 +330,7 @@ fn publish(server: &mut Server, conn: &mut Conn) {
         Limits::unauthenticated(bulk_bytes_max)
     };
     let (limit, unauthenticated) = (
-        server.config.client_query_buffer_limit,
+        server.config.client_query_buffer_limit_bytes,
         !client.authenticated,
     );
     let bytes = client.query_bytes as u64;

@@ -293,7 +293,7 @@ impl<D: Driver> Reactor<D> {
         }
         let thread = self.next_thread;
         self.next_thread = (self.next_thread + 1) % self.shared.threads.len();
-        let keepalive = server.config.tcp_keepalive;
+        let keepalive = server.config.tcp_keepalive_s;
         crate::server::listen::prepare(&accepted.stream, keepalive);
         let raw = RawClient {
             fd: accepted.stream.fd(),
@@ -332,7 +332,7 @@ impl<D: Driver> Reactor<D> {
             return;
         };
         client.raw.token = index;
-        let bulk_bytes_max = server.config.proto_max_bulk_len as u64;
+        let bulk_bytes_max = server.config.proto_max_bulk_bytes;
         let limits = if client.authenticated {
             Limits::authenticated(bulk_bytes_max)
         } else {
