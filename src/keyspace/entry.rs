@@ -25,7 +25,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use crate::types::{Object, Type};
+use crate::types::{Object, StrRef, Type};
 
 const HEADER: usize = 8;
 const HAS_EXPIRE: u8 = 0x10;
@@ -64,6 +64,17 @@ pub enum ValueRef<'a> {
     Inline(&'a [u8]),
     /// A boxed value.
     Boxed(&'a Object),
+}
+
+impl ValueRef<'_> {
+    /// The name OBJECT ENCODING gives.
+    pub fn encoding_name(self) -> &'static str {
+        match self {
+            ValueRef::Int(number) => StrRef::Int(number).encoding_name(),
+            ValueRef::Inline(bytes) => StrRef::Inline(bytes).encoding_name(),
+            ValueRef::Boxed(object) => object.encoding_name(),
+        }
+    }
 }
 
 impl NewValue<'_> {
