@@ -24,6 +24,7 @@
 //! the `Edit` guard), [`command`] (rows, context), one family of [`commands`]
 //! (`string` is the example), [`exec`] (gates, dispatch, settle), `server::io`
 //! (the loop that holds it together).
+
 pub mod acl;
 pub mod command;
 pub mod commands;
