@@ -2,9 +2,15 @@
 
 pub mod config;
 mod expire_time;
+pub mod server;
 pub mod string;
 
 use crate::command::table::Command;
 
 /// The tables of all groups.
-pub const FAMILIES: &[&[Command]] = &[config::COMMANDS, string::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    config::COMMANDS,
+    server::debug::COMMANDS,
+    server::shutdown::COMMANDS,
+    string::COMMANDS,
+];
