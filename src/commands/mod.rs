@@ -2,6 +2,7 @@
 
 pub mod config;
 mod expire_time;
+pub mod generic;
 pub mod server;
 pub mod string;
 
@@ -10,6 +11,8 @@ use crate::command::table::Command;
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
+    generic::COMMANDS,
+    generic::databases::COMMANDS,
     server::debug::COMMANDS,
     server::shutdown::COMMANDS,
     string::COMMANDS,
