@@ -58,6 +58,7 @@ static EXIT_ON_PANIC: AtomicBool = AtomicBool::new(false);
 static ENABLED: AtomicBool = AtomicBool::new(true);
 /// Where the program was loaded: addresses less this are those of its file.
 static LOADED_AT: AtomicUsize = AtomicUsize::new(0);
+static LOADED_END: AtomicUsize = AtomicUsize::new(0);
 /// Watchdog period, milliseconds; 0: off.
 static WATCHDOG_MS: AtomicU64 = AtomicU64::new(0);
 
@@ -75,8 +76,10 @@ pub fn watch(server: *mut Server) {
 pub fn configure(enabled: bool, exit_on_panic: bool) {
     EXIT_ON_PANIC.store(exit_on_panic, Relaxed);
     ENABLED.store(enabled, Relaxed);
-    if LOADED_AT.load(Relaxed) == 0 {
-        LOADED_AT.store(loaded_at().unwrap_or(0), Relaxed);
+    if LOADED_END.load(Relaxed) == 0 {
+        let loaded = loaded_at().unwrap_or(0..usize::MAX);
+        LOADED_AT.store(loaded.start, Relaxed);
+        LOADED_END.store(loaded.end, Relaxed);
         // The first use loads the unwinder, which must not happen in a handler.
         let _ = frames(&mut [std::ptr::null_mut(); 4]);
         std::panic::set_hook(Box::new(panicked));
@@ -122,14 +125,18 @@ pub fn protect_thread() {
     HAS_STACK.set(set == 0);
 }
 
-/// Where this program's own file begins in memory.
-fn loaded_at() -> Option<usize> {
+/// Where this program's own file lies in memory.
+fn loaded_at() -> Option<std::ops::Range<usize>> {
     let program = std::fs::read_link("/proc/self/exe").ok()?;
+    let program = program.to_string_lossy();
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let first = maps
-        .lines()
-        .find(|line| line.ends_with(&*program.to_string_lossy()))?;
-    usize::from_str_radix(first.split('-').next()?, 16).ok()
+    // Lines begin with `start-end `, hexadecimal.
+    let mut own = maps.lines().filter(|line| line.ends_with(&*program));
+    let (start, first_end) = own.next()?.split(' ').next()?.split_once('-')?;
+    let last = own.next_back().and_then(|line| line.split(' ').next());
+    let end = last.map_or(Some(first_end), |range| Some(range.split_once('-')?.1))?;
+    let number = |digits| usize::from_str_radix(digits, 16).ok();
+    Some(number(start)?..number(end)?)
 }
 
 /// Text written in a handler: straight to the log file or standard output,
@@ -220,11 +227,14 @@ fn frames(addresses: &mut [*mut libc::c_void]) -> usize {
 fn raw_stack(raw: &mut Raw) {
     let mut addresses = [std::ptr::null_mut(); FRAMES_MAX];
     let count = frames(&mut addresses);
-    let base = LOADED_AT.load(Relaxed);
-    raw.text("\n------ STACK TRACE ------\n");
-    let _ = writeln!(raw, "(addresses in the program's file, for addr2line -Cfe)");
-    for address in &addresses[..count] {
-        let _ = writeln!(raw, "{:#x}", address.addr().wrapping_sub(base));
+    let program = LOADED_AT.load(Relaxed)..LOADED_END.load(Relaxed);
+    raw.text("\n------ STACK TRACE ------\n(+: in the program's file, for addr2line -Cfe)\n");
+    for address in addresses[..count].iter().map(|address| address.addr()) {
+        let _ = if program.contains(&address) {
+            writeln!(raw, "+{:#x}", address - program.start)
+        } else {
+            writeln!(raw, " {address:#x}")
+        };
     }
 }
 
