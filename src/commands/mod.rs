@@ -3,6 +3,7 @@
 pub mod config;
 mod expire_time;
 pub mod generic;
+pub mod server;
 pub mod string;
 
 use crate::command::table::Command;
@@ -12,5 +13,7 @@ pub const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    server::debug::COMMANDS,
+    server::shutdown::COMMANDS,
     string::COMMANDS,
 ];

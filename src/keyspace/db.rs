@@ -13,6 +13,9 @@ use crate::types::{Object, StrRef};
 pub struct DbIndex(u32);
 
 impl DbIndex {
+    /// The database that connections begin with.
+    pub const FIRST: DbIndex = DbIndex(0);
+
     pub(super) fn new(index: usize) -> DbIndex {
         DbIndex(index as u32)
     }

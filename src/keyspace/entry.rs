@@ -167,7 +167,7 @@ impl Entry {
     ///
     /// # Safety
     /// `address` comes from `into_raw` and is taken back once.
-    pub(super) unsafe fn from_raw(address: u64) -> Entry {
+    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> Entry {
         // SAFETY: the caller's promise; into_raw never gives zero.
         Entry {
             at: unsafe { NonNull::new_unchecked(address as *mut u8) },
@@ -175,7 +175,7 @@ impl Entry {
     }
 
     /// Gives up ownership; the address fits 48 bits.
-    pub(super) fn into_raw(self) -> u64 {
+    pub(in crate::keyspace) fn into_raw(self) -> u64 {
         let address = self.at.as_ptr() as u64;
         std::mem::forget(self);
         address
@@ -332,7 +332,7 @@ impl Drop for Entry {
 impl<'a> EntryRef<'a> {
     /// # Safety
     /// `address` belongs to an entry that lives, unmoved, for `'a`.
-    pub(super) unsafe fn from_raw(address: u64) -> EntryRef<'a> {
+    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> EntryRef<'a> {
         // SAFETY: the caller's promise.
         EntryRef {
             at: unsafe { NonNull::new_unchecked(address as *mut u8) },
