@@ -11,6 +11,7 @@ pub mod server;
 pub mod stats;
 pub mod types;
 pub mod util;
+pub mod version;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -2,9 +2,20 @@
 
 pub mod config;
 mod expire_time;
+pub mod help;
+pub mod server;
 pub mod string;
 
 use crate::command::table::Command;
 
 /// The tables of all groups.
-pub const FAMILIES: &[&[Command]] = &[config::COMMANDS, string::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    config::COMMANDS,
+    server::COMMANDS,
+    server::command::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::module::COMMANDS,
+    server::slowlog::COMMANDS,
+    string::COMMANDS,
+];

@@ -4,6 +4,10 @@
 //! through it, and none of them keeps a pointer.
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
+
+use crate::stats::cpu::CpuTimes;
+
 /// The file mode mask, changed until dropped (at start-up, before threads).
 pub struct Umask(libc::mode_t);
 
@@ -50,4 +54,44 @@ pub fn raise_open_files(wanted: u64) -> u64 {
         }
     }
     limit.rlim_cur
+}
+
+/// Processor time of the process and of its children that have ended.
+pub fn process_times() -> CpuTimes {
+    let (system_us, user_us) = usage(libc::RUSAGE_SELF);
+    let (children_system_us, children_user_us) = usage(libc::RUSAGE_CHILDREN);
+    CpuTimes {
+        system_us,
+        user_us,
+        children_system_us,
+        children_user_us,
+    }
+}
+
+/// Processor time of the calling thread.
+pub fn thread_times() -> CpuTimes {
+    #[cfg(target_os = "linux")]
+    let (system_us, user_us) = usage(libc::RUSAGE_THREAD);
+    #[cfg(not(target_os = "linux"))]
+    let (system_us, user_us) = (0, 0);
+    CpuTimes {
+        system_us,
+        user_us,
+        ..CpuTimes::default()
+    }
+}
+
+/// Time in the system and in user code, microseconds.
+fn usage(of: libc::c_int) -> (u64, u64) {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: usage is a valid rusage that outlives the call; zeroes are one too.
+    let usage = unsafe {
+        libc::getrusage(of, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let micros = |time: libc::timeval| {
+        let (seconds, micros) = (time.tv_sec.unsigned_abs(), time.tv_usec.unsigned_abs());
+        seconds as u64 * 1_000_000 + micros as u64
+    };
+    (micros(usage.ru_stime), micros(usage.ru_utime))
 }
