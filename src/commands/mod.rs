@@ -3,6 +3,7 @@
 pub mod config;
 mod expire_time;
 pub mod generic;
+pub mod help;
 pub mod server;
 pub mod string;
 
@@ -15,5 +16,11 @@ pub const FAMILIES: &[&[Command]] = &[
     generic::databases::COMMANDS,
     server::debug::COMMANDS,
     server::shutdown::COMMANDS,
+    server::COMMANDS,
+    server::command::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::module::COMMANDS,
+    server::slowlog::COMMANDS,
     string::COMMANDS,
 ];

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::system;
 use crate::engine::{ClientKind, Closing, Flags, Server};
 use crate::exec::dispatch;
 use crate::keyspace::expire::{ExpireCycle, ExpireEffort};
-use crate::stats::memory;
 
 /// Clients looked at in one run, at least.
 const CLIENTS_MIN: usize = 5;
@@ -78,11 +78,8 @@ impl Cron {
     fn clients(&mut self, server: &mut Server) {
         let count = (server.clients.len() / self.hz as usize).max(CLIENTS_MIN);
         let (ids, next) = server.clients.slice(self.next_client, count);
-        self.next_client = if next >= server.clients.slot_count() {
-            0
-        } else {
-            next
-        };
+        let wraps = next >= server.clients.slot_count();
+        self.next_client = if wraps { 0 } else { next };
         let timeout_ns = u64::from(server.config.timeout_s) * 1_000_000_000;
         for id in ids {
             let now_ns = server.now_ns;
@@ -98,8 +95,12 @@ impl Cron {
                 server.clients.close(id, Closing::Now);
                 continue;
             }
+            server.count_client_buffers(id);
             resize_reply_buffer(server, id);
             dispatch::check_output_limit(server, id);
+        }
+        if wraps {
+            server.stats.clients.end_pass();
         }
     }
 }
@@ -114,15 +115,13 @@ fn frequency(server: &Server) -> u32 {
     hz
 }
 
-/// Rates and memory figures, ten times a second.
+/// Rates, memory and processor time, ten times a second.
 fn sample(server: &mut Server) {
     let now_ns = server.now_ns;
-    let stats = &mut server.stats;
-    stats.ops_rate.sample(stats.commands_processed, now_ns);
-    stats.input_rate.sample(stats.net_input_bytes, now_ns);
-    stats.output_rate.sample(stats.net_output_bytes, now_ns);
-    stats.used_memory_bytes = memory::allocator().allocated;
-    stats.peak_memory_bytes = stats.peak_memory_bytes.max(stats.used_memory_bytes);
+    server.stats.sample_rates(now_ns);
+    server.look_at_memory();
+    server.stats.cpu_times = system::process_times;
+    server.stats.main_thread = system::thread_times();
 }
 
 /// Redis: the room of a reply buffer doubles when it was used up, and halves
