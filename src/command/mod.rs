@@ -4,6 +4,7 @@ pub mod args;
 pub mod ctx;
 pub mod docs;
 pub mod error;
+pub mod help;
 pub mod implied;
 pub mod info;
 pub mod keyspec;

@@ -6,8 +6,11 @@ mod clients;
 mod describe;
 mod lifecycle;
 mod server;
+mod upkeep;
 
-pub use client::{Client, ClientId, ClientKind, Closing, Flags, Pause, RawClient};
-pub use client::{REPLY_ROOM_BYTES, REPLY_ROOM_BYTES_MIN};
+pub use client::{
+    Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
+};
 pub use clients::Clients;
 pub use server::{DebugSwitches, PauseState, Rebind, Server, ShutdownRequest, ShutdownState};
+pub use upkeep::{QUERY_ROOM_BYTES, UNAUTHENTICATED_OUTPUT_BYTES_MAX};
