@@ -48,6 +48,8 @@ texts! {
     NoAuth = "NOAUTH Authentication required.";
     /// A wrong user or password.
     WrongPass = "WRONGPASS invalid username-password pair or user is disabled.";
+    /// The data set is being loaded.
+    Loading = "LOADING Redis is loading the dataset in memory";
     /// The memory limit is reached.
     OutOfMemory = "OOM command not allowed when used memory > 'maxmemory'.";
 }

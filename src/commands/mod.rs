@@ -1,10 +1,21 @@
 //! The commands, by group of COMMAND DOCS.
 
+pub mod config;
 pub mod connection;
 mod expire_time;
+pub mod generic;
+pub mod server;
 pub mod string;
 
 use crate::command::table::Command;
 
 /// The tables of all groups.
-pub const FAMILIES: &[&[Command]] = &[connection::COMMANDS, string::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    config::COMMANDS,
+    connection::COMMANDS,
+    generic::COMMANDS,
+    generic::databases::COMMANDS,
+    server::debug::COMMANDS,
+    server::shutdown::COMMANDS,
+    string::COMMANDS,
+];

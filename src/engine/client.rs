@@ -268,6 +268,13 @@ impl Client {
         }
     }
 
+    /// Whether it is connected from this machine.
+    pub fn is_local(&self) -> bool {
+        self.flags.has(Flags::UNIX_SOCKET)
+            || self.raw.addr.starts_with("127.0.0.1:")
+            || self.raw.addr.starts_with("[::1]:")
+    }
+
     /// Bytes of replies not yet handed to the kernel.
     pub fn output_bytes(&self) -> usize {
         self.output.len() + self.in_flight_bytes

@@ -110,6 +110,13 @@ impl Server {
         self.clients.close(id, Closing::Now);
     }
 
+    /// CONFIG RESETSTAT.
+    pub fn reset_stats(&mut self) {
+        self.stats.reset();
+        self.keyspace.stats = Default::default();
+        self.keyspace.lazyfree.reset_stats();
+    }
+
     /// Holds commands back until a time, Unix milliseconds. A pause in force
     /// is only ever made longer and stricter; one that is over at once ends.
     pub fn begin_pause(&mut self, what: Pause, until_ms: i64) {

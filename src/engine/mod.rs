@@ -4,13 +4,17 @@
 mod client;
 mod clients;
 mod describe;
+pub mod hooks;
 mod lifecycle;
+pub mod running;
 mod server;
+mod shutdown;
 mod upkeep;
 
 pub use client::{
     Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
 };
 pub use clients::Clients;
-pub use server::{DebugSwitches, PauseState, Rebind, Server, ShutdownRequest, ShutdownState};
+pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState};
+pub use shutdown::ShutdownError;
 pub use upkeep::{QUERY_ROOM_BYTES, UNAUTHENTICATED_OUTPUT_BYTES_MAX};

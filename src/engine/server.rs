@@ -5,6 +5,7 @@ use rand::rngs::SmallRng;
 
 use super::client::{ClientId, Pause};
 use super::clients::Clients;
+use super::hooks::Hooks;
 use crate::acl::Users;
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
@@ -74,8 +75,8 @@ pub struct Server {
     pub shutdown: ShutdownState,
     /// Command, as the crash report and the watchdog name it.
     pub running: Option<crate::command::registry::CommandId>,
-    /// Sockets that listen, changed by CONFIG SET; the loop takes the wish.
-    pub rebind: Option<Rebind>,
+    /// What is done in the process around the engine.
+    pub hooks: Hooks,
     /// What DEBUG switched.
     pub debug: DebugSwitches,
     /// How the running command propagates.
@@ -90,15 +91,6 @@ pub struct Server {
     pub redact: Vec<usize>,
     /// When an attack by HTTP was last logged, clock nanoseconds.
     pub http_logged_ns: Option<u64>,
-}
-
-/// New listening sockets wanted by CONFIG SET, and how it went.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rebind {
-    /// Addresses.
-    pub bind: Vec<String>,
-    /// Port.
-    pub port: u16,
 }
 
 /// Switches of DEBUG, for tests.
@@ -144,7 +136,7 @@ impl Server {
             pause: None,
             shutdown: ShutdownState::None,
             running: None,
-            rebind: None,
+            hooks: Hooks::default(),
             debug: DebugSwitches::default(),
             propagation: Propagation::default(),
             config_file: None,

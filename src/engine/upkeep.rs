@@ -26,7 +26,7 @@ impl Server {
     /// What cron does about one client, about once a second.
     pub fn look_after(&mut self, id: ClientId) {
         let now_ns = self.now_ns;
-        let timeout_ns = u64::try_from(self.config.timeout).unwrap_or(0) * SECOND_NS;
+        let timeout_ns = u64::from(self.config.timeout_s) * SECOND_NS;
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
@@ -74,7 +74,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        let limit = self.config.client_output_buffer_limit[client.kind().index()];
+        let limit = self.config.client_output_buffer_limits[client.kind().index()];
         let unlimited = limit.hard_bytes == 0 && limit.soft_bytes == 0;
         if unlimited && client.authenticated {
             client.soft_limit_since_ns = None;
@@ -85,7 +85,7 @@ impl Server {
         let mut soft = limit.soft_bytes != 0 && bytes >= limit.soft_bytes;
         if soft {
             let since_ns = *client.soft_limit_since_ns.get_or_insert(self.now_ns);
-            let soft_ns = limit.soft_seconds as u64 * SECOND_NS;
+            let soft_ns = u64::from(limit.soft_seconds) * SECOND_NS;
             soft = self.now_ns.saturating_sub(since_ns) > soft_ns;
         } else {
             client.soft_limit_since_ns = None;

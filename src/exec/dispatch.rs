@@ -7,6 +7,7 @@ use super::{monitor, settle};
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
+use crate::engine::running;
 use crate::engine::{Client, ClientId, Flags, Server};
 use crate::resp::Reply;
 
@@ -90,6 +91,12 @@ fn call(
     );
     server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
     server.running = Some(command);
+    let running = running::Call {
+        name: std::ptr::from_ref(entry.full_name()),
+        argv,
+        client: id,
+    };
+    let _published = running::publish(&running);
     let args = Args::new(argv, shared, named);
     match handler {
         Handler::Data(function) => {
@@ -153,7 +160,7 @@ fn finish(
 #[inline]
 fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elapsed_ns: u64) {
     let elapsed_us = (elapsed_ns / 1000) as i64;
-    let threshold_ms = server.config.latency_monitor_threshold;
+    let threshold_ms = server.config.latency_monitor_threshold_ms;
     if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
         let event = if flags & flag::FAST != 0 {
             "fast-command"
@@ -166,7 +173,7 @@ fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elaps
             .latency
             .add_if_needed(event, elapsed_us / 1000, threshold_ms, now_s);
     }
-    let slower_than_us = server.config.slowlog_log_slower_than;
+    let slower_than_us = server.config.slowlog_slower_than_us;
     if slower_than_us < 0 || elapsed_us < slower_than_us || flags & flag::SKIP_SLOWLOG != 0 {
         return;
     }
@@ -225,20 +232,11 @@ fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::Mark) {
 
 /// `enable-debug-command` and `enable-module-command`.
 pub(super) fn protected(server: &Server, client: &Client, command: &Entry) -> Result<(), CmdError> {
-    use crate::config::ProtectedAccess;
     let (access, option) = match command.full_name() {
         "debug" => (server.config.enable_debug_command, "enable-debug-command"),
         _ => (server.config.enable_module_command, "enable-module-command"),
     };
-    let local = client.flags.has(Flags::UNIX_SOCKET)
-        || client.raw.addr.starts_with("127.0.0.1:")
-        || client.raw.addr.starts_with("::1:");
-    let allowed = match access {
-        ProtectedAccess::Yes => true,
-        ProtectedAccess::Local => local,
-        ProtectedAccess::No => false,
-    };
-    if allowed {
+    if access.allows(client.is_local()) {
         return Ok(());
     }
     let name = command

@@ -10,7 +10,10 @@ pub fn feed(server: &mut Server, from: ClientId, argv: &[&[u8]]) {
         return;
     };
     let addr = if client.flags.has(Flags::UNIX_SOCKET) {
-        format!("unix:{}", server.config.unixsocket)
+        format!(
+            "unix:{}",
+            String::from_utf8_lossy(&server.config.unixsocket)
+        )
     } else {
         client.raw.addr.clone()
     };

@@ -45,6 +45,8 @@ impl Cron {
         self.hz = frequency(server);
         self.due = now + Duration::from_secs(1) / self.hz;
         server.stats.hz = self.hz;
+        super::crash::feed_watchdog();
+        super::log::set_level(server.config.loglevel);
         if !server.debug.cron {
             return;
         }
@@ -61,7 +63,7 @@ impl Cron {
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);
             let spent_ms = started.elapsed().as_millis() as i64;
-            let threshold_ms = server.config.latency_monitor_threshold;
+            let threshold_ms = server.config.latency_monitor_threshold_ms;
             let now_s = server.keyspace.now_ms / 1000;
             server
                 .stats

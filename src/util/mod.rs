@@ -2,5 +2,6 @@
 
 pub mod args;
 pub mod clock;
+pub mod glob;
 pub mod num;
 pub mod prefetch;

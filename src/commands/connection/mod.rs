@@ -212,7 +212,7 @@ fn hello(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
     reply.bulk(b"server");
     reply.bulk(b"redis");
     reply.bulk(b"version");
-    reply.bulk(crate::REDIS_VERSION.as_bytes());
+    reply.bulk(crate::version::REDIS_VERSION.as_bytes());
     reply.bulk(b"proto");
     reply.integer(version);
     reply.bulk(b"id");

@@ -320,7 +320,7 @@ fn value<'a>(ctx: &mut Ctx<'a>) -> Result<NewValue<'a>, CmdError> {
 }
 
 fn string_too_long(ctx: &Ctx, len: u64) -> bool {
-    len > ctx.config.proto_max_bulk_len as u64
+    len > ctx.config.proto_max_bulk_bytes
 }
 
 /// Replies with the string at a key, or null.
@@ -352,7 +352,7 @@ fn append(ctx: &mut Ctx) -> CmdResult {
     let key = ctx.args.key()?;
     let shared = ctx.args.peek_shared();
     let suffix = ctx.args.bytes()?;
-    let limit = ctx.config.proto_max_bulk_len as u64;
+    let limit = ctx.config.proto_max_bulk_bytes;
     let len = match ctx.db.edit_as::<Str>(key)? {
         None => {
             ctx.db

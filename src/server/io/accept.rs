@@ -76,7 +76,7 @@ impl<D: Driver> Reactor<D> {
         }
         let thread = self.next_thread;
         self.next_thread = (self.next_thread + 1) % self.shared.threads.len();
-        crate::server::listen::prepare(&accepted.stream, server.config.tcp_keepalive);
+        crate::server::listen::prepare(&accepted.stream, server.config.tcp_keepalive_s);
         let raw = RawClient {
             fd: accepted.stream.fd(),
             addr: accepted.addr,

@@ -10,6 +10,7 @@ use crate::command::ctx::CmdError;
 use crate::command::registry::Lookup;
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server};
 use crate::exec::dispatch::{self, Outcome};
+use crate::keyspace::DbIndex;
 use crate::resp::ProtocolError;
 
 /// Requests planned ahead of execution.
@@ -76,7 +77,16 @@ struct Plan {
     request: usize,
     lookup: Lookup,
     hash: Option<u64>,
+    db: DbIndex,
 }
+
+const NO_PLAN: Plan = Plan {
+    item: 0,
+    request: 0,
+    lookup: Lookup::UnknownCommand,
+    hash: None,
+    db: DbIndex::FIRST,
+};
 
 impl Batch {
     /// Whether there is nothing to execute.
@@ -143,21 +153,30 @@ impl Batch {
                 client.output.lend(conn::buffer(pool));
             }
         }
-        let mut plans = [Plan {
-            item: 0,
-            request: 0,
-            lookup: Lookup::UnknownCommand,
-            hash: None,
-        }; AHEAD];
+        let mut ahead = [NO_PLAN; AHEAD];
         let mut next = (0, self.items.first().map_or(0, |item| item.requests.start));
+        // Three positions in one sequence: planned (bucket asked for), touched
+        // (entry asked for), done; each step overlaps the waits of the others.
+        let (mut planned, mut touched, mut done) = (0, 0, 0);
         loop {
-            let planned = self.plan(server, arena, &mut next, &mut plans);
-            for plan in &plans[..planned] {
-                self.run(server, conns, arena, *plan);
+            while planned < done + AHEAD
+                && let Some(plan) = self.plan(server, arena, &mut next)
+            {
+                ahead[planned % AHEAD] = plan;
+                planned += 1;
             }
-            if planned < AHEAD {
+            while touched < planned.min(done + AHEAD / 2) {
+                let plan = &ahead[touched % AHEAD];
+                if let Some(hash) = plan.hash {
+                    server.keyspace.db(plan.db).table().prefetch_entry(hash);
+                }
+                touched += 1;
+            }
+            if done == planned {
                 break;
             }
+            self.run(server, conns, arena, ahead[done % AHEAD]);
+            done += 1;
         }
         server.keyspace.forget_hint();
         for item in &mut self.items {
@@ -171,53 +190,38 @@ impl Batch {
         }
     }
 
-    /// Looks up commands and keys of the next requests, and starts loading the
-    /// cache lines that their execution will need.
-    fn plan(
-        &self,
-        server: &Server,
-        arena: &[u8],
-        next: &mut (usize, usize),
-        plans: &mut [Plan; AHEAD],
-    ) -> usize {
-        let mut count = 0;
-        while count < AHEAD {
-            let Some(item) = self.items.get(next.0) else {
-                break;
-            };
-            if next.1 >= item.requests.end {
-                next.0 += 1;
-                if let Some(item) = self.items.get(next.0) {
-                    next.1 = item.requests.start;
-                }
-                continue;
-            }
-            let request = &self.parsed[next.1];
-            let buf = &arena[item.bytes.clone()];
-            let (lookup, hash) = with_args(request, &self.ranges, buf, |argv, _| {
-                let lookup = server.registry.resolve(argv);
-                (lookup, first_key_hash(server, lookup, argv))
-            });
-            if let (Some(hash), Some(client)) = (hash, server.clients.get(item.client)) {
-                server.keyspace.db(client.db).table().prefetch_bucket(hash);
-            }
-            plans[count] = Plan {
-                item: next.0,
-                request: next.1,
-                lookup,
-                hash,
-            };
-            count += 1;
-            next.1 += 1;
+    /// Looks up command and key of the next request, and starts loading the
+    /// bucket that its execution will look into.
+    #[inline]
+    fn plan(&self, server: &Server, arena: &[u8], next: &mut (usize, usize)) -> Option<Plan> {
+        let mut item = self.items.get(next.0)?;
+        while next.1 >= item.requests.end {
+            next.0 += 1;
+            item = self.items.get(next.0)?;
+            next.1 = item.requests.start;
         }
-        for plan in &plans[..count] {
-            if let Some(hash) = plan.hash
-                && let Some(client) = server.clients.get(self.items[plan.item].client)
-            {
-                server.keyspace.db(client.db).table().prefetch_entry(hash);
-            }
+        let request = &self.parsed[next.1];
+        let buf = &arena[item.bytes.clone()];
+        let (lookup, hash) = with_args(request, &self.ranges, buf, |argv, _| {
+            let lookup = server.registry.resolve(argv);
+            (lookup, first_key_hash(server, lookup, argv))
+        });
+        let db = server
+            .clients
+            .get(item.client)
+            .map_or(DbIndex::default(), |client| client.db);
+        if let Some(hash) = hash {
+            server.keyspace.db(db).table().prefetch_bucket(hash);
         }
-        count
+        let plan = Plan {
+            item: next.0,
+            request: next.1,
+            lookup,
+            hash,
+            db,
+        };
+        next.1 += 1;
+        Some(plan)
     }
 
     fn run(&mut self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8], plan: Plan) {
@@ -373,7 +377,8 @@ fn publish(server: &mut Server, conn: &mut Conn, read_bytes: usize) {
     client.query_peak_bytes = client.query_peak_bytes.max(used);
     client.args_bytes = conn.queue.iter().flatten().map(Bytes::len).sum();
     conn.unauthenticated = !client.authenticated && !open_to_all;
-    let limit = usize::try_from(server.config.client_query_buffer_limit).unwrap_or(0);
+    let limit =
+        usize::try_from(server.config.client_query_buffer_limit_bytes).unwrap_or(usize::MAX);
     let bytes = client.query_bytes;
     if bytes > limit || (conn.unauthenticated && bytes > UNAUTHENTICATED_QUERY_BYTES_MAX) {
         let line = server.describe_client(conn.client);

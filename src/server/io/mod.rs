@@ -57,7 +57,7 @@ impl Shared {
             drivers.push(driver);
         }
         let shared = Shared {
-            bulk_bytes_max: AtomicU64::new(server.config.proto_max_bulk_len as u64),
+            bulk_bytes_max: AtomicU64::new(server.config.proto_max_bulk_bytes),
             server: Mutex::new(server),
             threads,
             listeners: Mutex::new(None),

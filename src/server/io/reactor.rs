@@ -251,7 +251,7 @@ impl<D: Driver> Reactor<D> {
                 Instant::now() + Duration::from_millis(left_ms)
             });
         }
-        let bulk_bytes_max = server.config.proto_max_bulk_len as u64;
+        let bulk_bytes_max = server.config.proto_max_bulk_bytes;
         shared
             .bulk_bytes_max
             .store(bulk_bytes_max, Ordering::Relaxed);
@@ -375,7 +375,8 @@ impl<D: Driver> Reactor<D> {
 
     /// After the lock: writes, closes, and notes what is left to do.
     fn flush(&mut self) {
-        for index in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
             let Some(Some(conn)) = self.conns.get_mut(index) else {
                 continue;
             };
@@ -421,6 +422,8 @@ impl<D: Driver> Reactor<D> {
                 self.mark_dirty(index);
             }
         }
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
     }
 
     /// Ends a connection.

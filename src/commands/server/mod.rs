@@ -1,0 +1,6 @@
+//! Server commands: <https://redis.io/docs/latest/commands/?group=server>.
+
+pub mod debug;
+mod digest;
+mod mallctl;
+pub mod shutdown;

@@ -1,0 +1,57 @@
+//! What commands want of the process around the engine. The start-up fills
+//! the hooks in; without it (in tests of the engine) they do nothing.
+
+use super::server::Server;
+use crate::config::{Config, Effect};
+
+/// Brings about what a changed directive entails in the process.
+pub type ApplyEffect = Box<dyn FnMut(&Config, Effect) -> Result<(), String> + Send>;
+/// Does something to the process; returns only when it failed.
+pub type ProcessAction = Box<dyn FnMut(&Config, Action) -> Result<(), String> + Send>;
+
+/// Things done to the whole process, for DEBUG.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Write where writing is not allowed.
+    Segfault,
+    /// Ask for more memory than there is.
+    OutOfMemory,
+    /// Start the program anew in place of this one.
+    Restart,
+}
+
+/// The hooks.
+#[derive(Default)]
+pub struct Hooks {
+    /// See [`ApplyEffect`].
+    pub apply: Option<ApplyEffect>,
+    /// See [`ProcessAction`].
+    pub act: Option<ProcessAction>,
+}
+
+impl Server {
+    /// Brings about an effect of CONFIG SET that concerns the process: `port`,
+    /// `bind`, `proc-title-template`, `crash-log-enabled`, `maxclients`,
+    /// `oom-score-adj`, `watchdog-period`, the allocator's threads. Others
+    /// succeed without effect: they are not the process's.
+    ///
+    /// # Errors
+    /// With Redis's text for CONFIG SET; nothing has changed then.
+    pub fn apply_effect(&mut self, effect: Effect) -> Result<(), String> {
+        match &mut self.hooks.apply {
+            Some(apply) => apply(&self.config, effect),
+            None => Ok(()),
+        }
+    }
+
+    /// Does something to the process.
+    ///
+    /// # Errors
+    /// Why it could not be done.
+    pub fn act(&mut self, action: Action) -> Result<(), String> {
+        match &mut self.hooks.act {
+            Some(act) => act(&self.config, action),
+            None => Err("there is no process to act on".into()),
+        }
+    }
+}
