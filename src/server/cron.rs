@@ -60,7 +60,7 @@ impl Cron {
         }
         self.clients(server);
         if server.debug.active_expire {
-            let effort = ExpireEffort::new(server.config.active_expire_effort as u32);
+            let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);
             let spent_ms = started.elapsed().as_millis() as i64;
