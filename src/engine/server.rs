@@ -122,8 +122,10 @@ impl Server {
         let run_id = random_hex(&mut rng, 40);
         let clock = Clock::default();
         let started_unix_us = clock.unix_us(0);
+        let mut keyspace = Keyspace::new(config.databases as usize);
+        keyspace.access.follow(&config);
         Server {
-            keyspace: Keyspace::new(config.databases as usize),
+            keyspace,
             clients: Clients::new(io_threads),
             users: Users::default(),
             stats: Stats::new(registry.len()),
