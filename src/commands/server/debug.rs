@@ -438,8 +438,10 @@ fn leak(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult
     ok(server, client)
 }
 
-fn error(_: &mut Server, _: ClientId, args: &mut Args<'_>) -> CmdResult {
-    Err(CmdError::line(args.bytes()?.to_vec()))
+/// Redis: this error is not counted anywhere.
+fn error(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    server.reply(client).error(args.bytes()?);
+    REPLIED
 }
 
 fn config_rewrite_force_all(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
