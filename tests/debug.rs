@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 struct Server {
     child: Child,
     stream: BufReader<TcpStream>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -41,7 +41,7 @@ impl Server {
         Server {
             child,
             stream: BufReader::new(stream),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -278,6 +278,6 @@ fn small_tools() {
 fn the_whole_configuration_can_be_written() {
     let mut server = server();
     server.check("DEBUG CONFIG-REWRITE-FORCE-ALL", "+OK");
-    let text = std::fs::read_to_string(server._dir.path().join("redis.conf")).unwrap();
+    let text = std::fs::read_to_string(server.dir.path().join("redis.conf")).unwrap();
     assert!(text.contains("\ntcp-backlog 511\n") && text.contains("\nhz 10\n"));
 }
