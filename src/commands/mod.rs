@@ -1,8 +1,10 @@
 //! The commands, by group of COMMAND DOCS.
 
 pub mod config;
+pub mod connection;
 mod expire_time;
 pub mod generic;
+pub mod help;
 pub mod server;
 pub mod string;
 
@@ -11,9 +13,16 @@ use crate::command::table::Command;
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
+    connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
     server::debug::COMMANDS,
     server::shutdown::COMMANDS,
+    server::COMMANDS,
+    server::command::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::module::COMMANDS,
+    server::slowlog::COMMANDS,
     string::COMMANDS,
 ];
