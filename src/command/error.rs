@@ -54,6 +54,16 @@ texts! {
     OutOfMemory = "OOM command not allowed when used memory > 'maxmemory'.";
 }
 
+/// Bytes of a client's word that an error repeats at most.
+pub const SHOWN_BYTES_MAX: usize = 128;
+
+/// The part of a client's word that an error repeats, at most `max` bytes.
+/// Redis: to what it formats, a zero byte is the end.
+pub fn shown(word: &[u8], max: usize) -> &[u8] {
+    let end = word.iter().take(max).position(|byte| *byte == 0);
+    &word[..end.unwrap_or(word.len().min(max))]
+}
+
 impl CmdError {
     /// An error of the general code: `ERR` and the text.
     pub fn err(text: impl AsRef<[u8]>) -> CmdError {
@@ -82,12 +92,20 @@ impl CmdError {
 
     /// A subcommand that its container does not have.
     pub fn unknown_subcommand(name: &[u8], container: &str) -> CmdError {
-        let shown = &name[..name.len().min(128)];
+        let shown = shown(name, SHOWN_BYTES_MAX);
         let mut text = b"unknown subcommand '".to_vec();
         text.extend_from_slice(shown);
         text.extend_from_slice(
             format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
         );
+        CmdError::err(text)
+    }
+
+    /// A subcommand that there is, called with arguments that it does not take.
+    pub fn subcommand_syntax(name: &[u8], container: &str) -> CmdError {
+        let mut text = b"unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(shown(name, SHOWN_BYTES_MAX));
+        text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
         CmdError::err(text)
     }
 

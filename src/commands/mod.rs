@@ -2,7 +2,7 @@
 
 pub mod config;
 mod expire_time;
-pub mod help;
+pub mod generic;
 pub mod server;
 pub mod string;
 
@@ -11,11 +11,15 @@ use crate::command::table::Command;
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
+    generic::COMMANDS,
+    generic::databases::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
+    server::debug::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::module::COMMANDS,
+    server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
     string::COMMANDS,
 ];

@@ -7,9 +7,12 @@ mod describe;
 mod figures;
 pub mod hooks;
 mod lifecycle;
+pub mod running;
 mod server;
+mod shutdown;
 
 pub use client::{Client, ClientId, ClientKind, Closing, Flags, Pause, RawClient};
 pub use client::{REPLY_ROOM_BYTES, REPLY_ROOM_BYTES_MIN};
 pub use clients::Clients;
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState};
+pub use shutdown::ShutdownError;

@@ -128,8 +128,10 @@ impl Server {
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
         stats.persistence.last_save_s = started_unix_us / 1_000_000;
+        let mut keyspace = Keyspace::new(config.databases as usize);
+        keyspace.access.follow(&config);
         Server {
-            keyspace: Keyspace::new(config.databases as usize),
+            keyspace,
             clients: Clients::new(io_threads),
             users: Users::default(),
             stats,

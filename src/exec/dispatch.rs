@@ -7,6 +7,7 @@ use super::{monitor, settle};
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
+use crate::engine::running;
 use crate::engine::{Client, ClientId, Closing, Flags, Server};
 use crate::resp::Reply;
 
@@ -80,6 +81,12 @@ fn call(
     );
     server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
     server.running = Some(command);
+    let running = running::Call {
+        name: std::ptr::from_ref(entry.full_name()),
+        argv,
+        client: id,
+    };
+    let _published = running::publish(&running);
     let args = Args::new(argv, shared, named);
     match handler {
         Handler::Data(function) => {

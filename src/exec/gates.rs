@@ -2,6 +2,7 @@
 //! flags of the command.
 
 use crate::command::ctx::CmdError;
+use crate::command::error::{SHOWN_BYTES_MAX, shown};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::flag;
 use crate::engine::{Client, ClientKind, Pause, Server};
@@ -69,7 +70,6 @@ fn known(
 }
 
 fn unknown_command(argv: &[&[u8]]) -> CmdError {
-    const SHOWN_BYTES_MAX: usize = 128;
     let mut args = Vec::new();
     for arg in &argv[1..] {
         if args.len() >= SHOWN_BYTES_MAX {
@@ -77,11 +77,11 @@ fn unknown_command(argv: &[&[u8]]) -> CmdError {
         }
         let room = SHOWN_BYTES_MAX - args.len();
         args.push(b'\'');
-        args.extend_from_slice(&arg[..arg.len().min(room)]);
+        args.extend_from_slice(shown(arg, room));
         args.extend_from_slice(b"' ");
     }
     let mut text = b"unknown command '".to_vec();
-    text.extend_from_slice(&argv[0][..argv[0].len().min(SHOWN_BYTES_MAX)]);
+    text.extend_from_slice(shown(argv[0], SHOWN_BYTES_MAX));
     text.extend_from_slice(b"', with args beginning with: ");
     text.extend_from_slice(&args);
     CmdError::err(text)

@@ -13,6 +13,9 @@ use crate::types::{Object, StrRef};
 pub struct DbIndex(u32);
 
 impl DbIndex {
+    /// The database that connections begin with.
+    pub const FIRST: DbIndex = DbIndex(0);
+
     pub(super) fn new(index: usize) -> DbIndex {
         DbIndex(index as u32)
     }
@@ -150,6 +153,13 @@ impl<'a> DbRef<'a> {
         }
     }
 
+    /// Whether a key that is given this expiry, Unix milliseconds, is gone at
+    /// once. Replicas and loading servers leave that to their source.
+    pub fn is_over(&self, at_ms: i64) -> bool {
+        let keyspace = &*self.keyspace;
+        at_ms <= keyspace.now_ms && !keyspace.hide_expired && !keyspace.ignore_expiry
+    }
+
     /// Finds a live key. One whose time has come is deleted (or, on a
     /// replica, only overlooked).
     #[inline]
@@ -186,26 +196,57 @@ impl<'a> DbRef<'a> {
         }
     }
 
+    /// Moves the access clock of an entry on.
+    #[inline]
+    fn mark_used(&mut self, loc: Loc) {
+        let keyspace = &mut *self.keyspace;
+        let entry = keyspace.dbs[self.index.get()].table.entry(loc);
+        entry.set_clock(keyspace.access.touched(entry.clock(), keyspace.now_ms));
+    }
+
+    /// Finds a live key for reading: counts a hit or a miss, which is an event.
+    #[inline]
+    fn find_counted(&mut self, key: &[u8]) -> Option<Loc> {
+        let found = self.find(key);
+        let keyspace = &mut *self.keyspace;
+        if found.is_some() {
+            keyspace.stats.hits += 1;
+        } else {
+            keyspace.stats.misses += 1;
+            keyspace.effects.event(self.index, event::KEY_MISS, key);
+        }
+        found
+    }
+
     /// A key for reading: counts a hit or a miss and marks it used.
     #[inline]
     pub fn lookup(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
-        let Some(loc) = self.find(key) else {
-            self.keyspace.stats.misses += 1;
-            return None;
-        };
-        self.keyspace.stats.hits += 1;
+        let loc = self.find_counted(key)?;
         if !self.no_touch {
-            let entry = self.keyspace.dbs[self.index.get()].table.entry(loc);
-            entry.set_clock(
-                self.keyspace
-                    .access
-                    .touched(entry.clock(), self.keyspace.now_ms),
-            );
+            self.mark_used(loc);
         }
         Some(self.table().entry(loc))
     }
 
-    /// A key looked at without any trace (OBJECT, DEBUG, SCAN TYPE).
+    /// A key looked at from outside (EXISTS, TYPE, TTL): counts as
+    /// [`DbRef::lookup`] does, but is not a use.
+    pub fn look(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let loc = self.find_counted(key)?;
+        Some(self.table().entry(loc))
+    }
+
+    /// A key looked at by OBJECT: counts a hit or a miss and nothing else.
+    pub fn examine(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let found = self.find(key);
+        let stats = &mut self.keyspace.stats;
+        match found {
+            Some(_) => stats.hits += 1,
+            None => stats.misses += 1,
+        }
+        Some(self.table().entry(found?))
+    }
+
+    /// A key looked at without any trace (DEBUG).
     pub fn peek(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
         let loc = self.find(key)?;
         Some(self.table().entry(loc))
@@ -243,12 +284,7 @@ impl<'a> DbRef<'a> {
     pub fn edit(&mut self, key: &[u8]) -> Option<Edit<'_>> {
         let loc = self.find(key)?;
         if !self.no_touch {
-            let entry = self.keyspace.dbs[self.index.get()].table.entry(loc);
-            entry.set_clock(
-                self.keyspace
-                    .access
-                    .touched(entry.clock(), self.keyspace.now_ms),
-            );
+            self.mark_used(loc);
         }
         Some(Edit::new(self, loc))
     }
@@ -350,9 +386,43 @@ impl<'a> DbRef<'a> {
         self.insert(key, entry)
     }
 
-    /// Marks the key used without reading it (TOUCH); true when it exists.
+    /// A copy of a live key's value and expiry, read and as if made now.
+    pub fn copy_value(&mut self, key: &[u8]) -> Option<TakenValue> {
+        let clock = self.keyspace.access.initial(self.keyspace.now_ms);
+        let entry = self.lookup(key)?;
+        Some(TakenValue::copy_of(entry, clock))
+    }
+
+    /// Deletes a live key whose name is about to be given to another value,
+    /// which is all that anybody is told.
+    pub fn discard(&mut self, key: &[u8]) {
+        if let Some(loc) = self.find(key) {
+            let entry = self.table_mut().remove(loc);
+            self.keyspace.lazyfree.entry(entry);
+        }
+    }
+
+    /// Publishes an event of a key that may be gone.
+    pub fn notify(&mut self, event: Event, key: &[u8]) {
+        self.keyspace.effects.event(self.index, event, key);
+    }
+
+    /// Counts and names one change after [`DbRef::put_value`], which has
+    /// marked the key touched already.
+    pub fn moved(&mut self, event: Event, key: &[u8]) {
+        self.notify(event, key);
+        self.keyspace.effects.dirty += 1;
+    }
+
+    /// Marks the key used (TOUCH, under CLIENT NO-TOUCH too); true when it exists.
     pub fn touch(&mut self, key: &[u8]) -> bool {
-        self.lookup(key).is_some()
+        match self.find_counted(key) {
+            None => false,
+            Some(loc) => {
+                self.mark_used(loc);
+                true
+            }
+        }
     }
 
     /// A random live key. Redis: after 100 expired ones in a db of only
@@ -389,8 +459,8 @@ enum TakenKind {
 }
 
 impl TakenValue {
-    /// A copy of a value with its expiry, used now.
-    pub fn copy_of(entry: EntryRef<'_>, clock: u32) -> TakenValue {
+    /// A copy of a value with its expiry.
+    fn copy_of(entry: EntryRef<'_>, clock: u32) -> TakenValue {
         let value = match entry.value() {
             ValueRef::Int(number) => TakenKind::Int(number),
             ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),

@@ -9,6 +9,7 @@ pub mod class {
     pub const STRING: u32 = 1 << 3; // $
     pub const EXPIRED: u32 = 1 << 8; // x
     pub const EVICTED: u32 = 1 << 9; // e
+    pub const KEY_MISS: u32 = 1 << 11; // m
     pub const NEW: u32 = 1 << 14; // n
 }
 
@@ -51,6 +52,10 @@ pub mod event {
     pub const MOVE_FROM: Event = generic("move_from");
     pub const MOVE_TO: Event = generic("move_to");
     pub const COPY_TO: Event = generic("copy_to");
+    pub const KEY_MISS: Event = Event {
+        class: class::KEY_MISS,
+        name: "keymiss",
+    };
     pub const NEW: Event = Event {
         class: class::NEW,
         name: "new",

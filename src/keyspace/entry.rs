@@ -25,7 +25,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use crate::types::{Object, Type};
+use crate::types::{Object, StrRef, Type};
 
 const HEADER: usize = 8;
 const HAS_EXPIRE: u8 = 0x10;
@@ -64,6 +64,17 @@ pub enum ValueRef<'a> {
     Inline(&'a [u8]),
     /// A boxed value.
     Boxed(&'a Object),
+}
+
+impl ValueRef<'_> {
+    /// The name OBJECT ENCODING gives.
+    pub fn encoding_name(self) -> &'static str {
+        match self {
+            ValueRef::Int(number) => StrRef::Int(number).encoding_name(),
+            ValueRef::Inline(bytes) => StrRef::Inline(bytes).encoding_name(),
+            ValueRef::Boxed(object) => object.encoding_name(),
+        }
+    }
 }
 
 impl NewValue<'_> {
@@ -156,7 +167,7 @@ impl Entry {
     ///
     /// # Safety
     /// `address` comes from `into_raw` and is taken back once.
-    pub(super) unsafe fn from_raw(address: u64) -> Entry {
+    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> Entry {
         // SAFETY: the caller's promise; into_raw never gives zero.
         Entry {
             at: unsafe { NonNull::new_unchecked(address as *mut u8) },
@@ -164,7 +175,7 @@ impl Entry {
     }
 
     /// Gives up ownership; the address fits 48 bits.
-    pub(super) fn into_raw(self) -> u64 {
+    pub(in crate::keyspace) fn into_raw(self) -> u64 {
         let address = self.at.as_ptr() as u64;
         std::mem::forget(self);
         address
@@ -321,7 +332,7 @@ impl Drop for Entry {
 impl<'a> EntryRef<'a> {
     /// # Safety
     /// `address` belongs to an entry that lives, unmoved, for `'a`.
-    pub(super) unsafe fn from_raw(address: u64) -> EntryRef<'a> {
+    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> EntryRef<'a> {
         // SAFETY: the caller's promise.
         EntryRef {
             at: unsafe { NonNull::new_unchecked(address as *mut u8) },

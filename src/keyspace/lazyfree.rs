@@ -15,7 +15,8 @@ const EFFORT_MAX: usize = 64;
 const BYTES_MAX: usize = 1024 * 1024;
 
 enum Trash {
-    Object(Box<Object>),
+    /// Only to be dropped.
+    Object(#[allow(dead_code)] Box<Object>),
     Table(Box<Table>),
 }
 

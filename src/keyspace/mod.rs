@@ -140,10 +140,13 @@ impl Keyspace {
 
     /// Exchanges two databases; clients see the other's keys at once.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.effects.dirty += 1;
+        if a == b {
+            return;
+        }
         self.dbs.swap(a.get(), b.get());
         self.effects.flushed(a);
         self.effects.flushed(b);
-        self.effects.dirty += 1;
     }
 
     /// Empties a database; gives the number of keys it had. In the background,

@@ -120,25 +120,40 @@ fn line(buf: &[u8], at: usize) -> Line<'_> {
     }
 }
 
+/// A complete length line of the kind at `at` with a plain number of up to
+/// eight digits, and where the next line begins: the common case without a
+/// search. None: look closer.
+#[inline]
+fn short_length(buf: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
+    const DIGITS_MAX: usize = 8;
+    let text = &buf[at.min(buf.len())..];
+    if text.first() != Some(&kind) {
+        return None;
+    }
+    let mut number = 0usize;
+    for (index, byte) in text.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            if number == 0 && index > 1 {
+                return None; // A leading zero.
+            }
+            number = number * 10 + usize::from(digit);
+        } else {
+            let complete = *byte == b'\r' && index > 1 && index + 1 < text.len();
+            return complete.then_some((number, at + index + 2));
+        }
+    }
+    None
+}
+
 fn too_long(buf: &[u8], at: usize) -> bool {
     let rest = &buf[at..];
     rest.len() > INLINE_BYTES_MAX && memchr::memchr(b'\r', rest).is_none()
 }
 
-/// Parses a length; the common short ones without a detour.
-fn length(text: &[u8]) -> Option<i64> {
-    match text {
-        [digit @ b'0'..=b'9'] => Some(i64::from(digit - b'0')),
-        [tens @ b'1'..=b'9', ones @ b'0'..=b'9'] => {
-            Some(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-        }
-        _ => num::parse_i64(text),
-    }
-}
-
 fn bulk_length(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
     match text {
-        [b'$', digits @ ..] => match length(digits) {
+        [b'$', digits @ ..] => match num::parse_i64(digits) {
             Some(len) if len >= 0 && len as u64 <= limits.bulk_bytes_max => {
                 if limits.unauthenticated && len > 16 * 1024 {
                     return error("unauthenticated bulk length");
@@ -210,10 +225,13 @@ impl Parser {
         ranges: &mut Vec<Range<u32>>,
         limits: &Limits,
     ) -> Result<Request, ProtocolError> {
-        let (count, mut at) = match line(buf, 0) {
-            Line::Found { text, next } => (length(&text[1..]), next),
-            Line::Missing if too_long(buf, 0) => return error("too big mbulk count string"),
-            Line::Missing => return Ok(Request::Incomplete { consumed: 0 }),
+        let (count, mut at) = match short_length(buf, 0, b'*') {
+            Some((count, next)) => (Some(count as i64), next),
+            None => match line(buf, 0) {
+                Line::Found { text, next } => (num::parse_i64(&text[1..]), next),
+                Line::Missing if too_long(buf, 0) => return error("too big mbulk count string"),
+                Line::Missing => return Ok(Request::Incomplete { consumed: 0 }),
+            },
         };
         let count = match count {
             Some(count) if count <= limits.args_max => count,
@@ -227,13 +245,18 @@ impl Parser {
         }
         let start = at;
         for _ in 0..count {
-            let Line::Found { text, next } = line(buf, at) else {
-                if too_long(buf, at) {
-                    return error("too big bulk count string");
+            let (len, next) = match short_length(buf, at, b'$') {
+                Some((len, next)) if len as u64 <= limits.bulk_bytes_max.min(16 * 1024) => {
+                    (len, next)
                 }
-                return self.suspend(buf, start, count as usize, limits);
+                _ => match line(buf, at) {
+                    Line::Found { text, next } => (bulk_length(text, limits)?, next),
+                    Line::Missing if too_long(buf, at) => {
+                        return error("too big bulk count string");
+                    }
+                    Line::Missing => return self.suspend(buf, start, count as usize, limits),
+                },
             };
-            let len = bulk_length(text, limits)?;
             if buf.len() - next < len + 2 {
                 if len >= BIG_ARG_BYTES {
                     return self.take_over(buf, start, count as usize, limits);

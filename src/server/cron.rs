@@ -46,6 +46,8 @@ impl Cron {
         self.hz = frequency(server);
         self.due = now + Duration::from_secs(1) / self.hz;
         server.stats.hz = self.hz;
+        super::crash::feed_watchdog();
+        super::log::set_level(server.config.loglevel);
         if !server.debug.cron {
             return;
         }

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -12,7 +15,6 @@ use super::io::{Listener, Stream};
 struct Address {
     ip: IpAddr,
     optional: bool,
-    printed: String,
 }
 
 fn resolve(text: &str) -> io::Result<Address> {
@@ -32,61 +34,186 @@ fn resolve(text: &str) -> io::Result<Address> {
             }),
         },
     }?;
-    Ok(Address {
-        ip,
-        optional,
-        printed: name.to_owned(),
-    })
+    Ok(Address { ip, optional })
 }
 
-/// Listens on all addresses of `bind`. Optional ones may fail, and so may
-/// IPv6 where the system has none; no address at all means all of IPv4 and,
-/// if there is one, of IPv6.
-///
-/// # Errors
-/// The text for the log, of the first address that fails.
-pub fn tcp(bind: &[Vec<u8>], port: u16, backlog: i32) -> Result<Vec<Listener>, String> {
-    if port == 0 {
-        return Ok(Vec::new());
+/// A socket that listens on TCP. The I/O thread accepts from a copy of it.
+struct Bound {
+    address: SocketAddr,
+    socket: Socket,
+}
+
+/// The sockets that a server listens on.
+pub struct Listening {
+    tcp: Vec<Bound>,
+    unix: Option<(Socket, PathBuf)>,
+    backlog: i32,
+}
+
+impl Listening {
+    /// Nothing yet; `backlog` is that of all sockets to come.
+    pub fn new(backlog: u32) -> Listening {
+        Listening {
+            tcp: Vec::new(),
+            unix: None,
+            backlog: i32::try_from(backlog).unwrap_or(i32::MAX),
+        }
     }
-    let mut listeners = Vec::new();
-    for text in bind {
-        let text = &*String::from_utf8_lossy(text);
-        let failure = |name: &str, error: &io::Error| {
-            format!("Could not create server TCP listening socket {name}:{port}: {error}")
-        };
-        let address = match resolve(text) {
-            Ok(address) => address,
-            Err(_) if text.starts_with('-') => continue,
-            Err(error) => return Err(failure(text, &error)),
-        };
-        match listen_on(SocketAddr::new(address.ip, port), backlog) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => {
-                let text = failure(&address.printed, &error);
-                tracing::warn!("Warning: {}", described(&text, &error));
-                let absent = matches!(
-                    error.raw_os_error(),
-                    Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT)
-                );
-                if !(address.optional && absent) {
-                    return Err(text);
+
+    /// Whether there is no socket.
+    pub fn is_empty(&self) -> bool {
+        self.tcp.is_empty() && self.unix.is_none()
+    }
+
+    /// Listens on all addresses of `bind`, and on nothing else of TCP; port 0
+    /// is none. Optional addresses may be missing. Sockets that listen where
+    /// they should already stay as they are, clients that wait there included.
+    ///
+    /// # Errors
+    /// The text for the log; the old sockets listen on.
+    pub fn bind(&mut self, bind: &[Vec<u8>], port: u16) -> Result<(), String> {
+        let mut wanted: Vec<(SocketAddr, bool, &[u8])> = Vec::new();
+        for text in bind.iter().filter(|_| port != 0) {
+            match resolve(&String::from_utf8_lossy(text)) {
+                Ok(address) => {
+                    wanted.push((SocketAddr::new(address.ip, port), address.optional, text));
+                }
+                Err(_) if text.starts_with(b"-") => {}
+                Err(error) => return Err(failure(text, port, &error)),
+            }
+        }
+        let (kept, mut superseded): (Vec<Bound>, Vec<Bound>) = std::mem::take(&mut self.tcp)
+            .into_iter()
+            .partition(|bound| wanted.iter().any(|(address, ..)| *address == bound.address));
+        let mut closed = false;
+        let mut fresh = Vec::new();
+        for (address, optional, text) in wanted {
+            if kept.iter().any(|bound| bound.address == address) {
+                continue;
+            }
+            let mut result = listen_on(address, self.backlog);
+            let in_use = |result: &io::Result<Socket>| matches!(result, Err(error) if error.kind() == io::ErrorKind::AddrInUse);
+            if in_use(&result) && !closed && superseded.iter().any(|old| old.address.port() == port)
+            {
+                // A wildcard address and one of its own exclude each other.
+                closed = true;
+                superseded.iter().for_each(Bound::close);
+                result = listen_on(address, self.backlog);
+            }
+            match result {
+                Ok(socket) => fresh.push(Bound { address, socket }),
+                Err(error) if optional && is_absent(&error) => {}
+                Err(error) => {
+                    drop(fresh);
+                    if closed {
+                        superseded.iter().for_each(|old| old.reopen(self.backlog));
+                    }
+                    self.tcp = kept;
+                    self.tcp.append(&mut superseded);
+                    return Err(failure(text, port, &error));
                 }
             }
         }
+        self.tcp = kept;
+        self.tcp.append(&mut fresh);
+        Ok(())
     }
-    Ok(listeners)
+
+    /// Listens on a unix socket too; a file left by a dead server is replaced.
+    /// The socket never exists with wider permissions than `mode` (0: by the
+    /// umask). At start, while there is one thread: the umask is the process's.
+    ///
+    /// # Errors
+    /// The text for the log.
+    pub fn bind_unix(&mut self, path: PathBuf, mode: u32) -> Result<(), String> {
+        let failed = |step: &str, error: io::Error| {
+            let reason = crate::config::os_error_text(&error);
+            format!("Failed opening Unix socket: {step}: {reason}")
+        };
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("unlink", error));
+            }
+            _ => {}
+        }
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)
+            .map_err(|error| failed("socket", error))?;
+        let address =
+            socket2::SockAddr::unix(&path).map_err(|error| failed("unix socket path", error))?;
+        let bound = {
+            let _umask = (mode != 0).then(|| super::system::Umask::set(0o777 & !mode));
+            socket.bind(&address)
+        };
+        bound.map_err(|error| failed("bind", error))?;
+        if mode != 0 {
+            use std::os::unix::fs::PermissionsExt;
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, permissions).map_err(|error| failed("chmod", error))?;
+        }
+        socket
+            .listen(self.backlog)
+            .and_then(|()| socket.set_nonblocking(true))
+            .map_err(|error| failed("listen", error))?;
+        self.unix = Some((socket, path));
+        Ok(())
+    }
+
+    /// Copies of all sockets, to accept from.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn listeners(&self) -> io::Result<Vec<Listener>> {
+        let mut listeners = Vec::with_capacity(self.tcp.len() + 1);
+        for bound in &self.tcp {
+            let socket = bound.socket.try_clone()?.into();
+            listeners.push(Listener::Tcp(mio::net::TcpListener::from_std(socket)));
+        }
+        if let Some((socket, path)) = &self.unix {
+            let socket = UnixListener::from(OwnedFd::from(socket.try_clone()?));
+            listeners.push(Listener::Unix(
+                mio::net::UnixListener::from_std(socket),
+                path.to_string_lossy().into_owned(),
+            ));
+        }
+        Ok(listeners)
+    }
 }
 
-fn described(text: &str, error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        format!("{text}: bind: Address already in use")
+impl Bound {
+    /// Stops listening, for every copy of the socket; the address stays ours.
+    fn close(&self) {
+        // It listens, so there is nothing that could fail.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Listens again after [`Bound::close`].
+    fn reopen(&self, backlog: i32) {
+        if let Err(error) = self.socket.listen(backlog) {
+            tracing::warn!("Can't listen on {} again: {error}", self.address);
+        }
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT | libc::EPFNOSUPPORT)
+    )
+}
+
+fn failure(text: &[u8], port: u16, error: &io::Error) -> String {
+    let name = String::from_utf8_lossy(text);
+    let name = name.strip_prefix('-').unwrap_or(&name);
+    let step = if error.raw_os_error().is_some() {
+        "bind: "
     } else {
-        text.to_owned()
-    }
+        ""
+    };
+    let reason = crate::config::os_error_text(error);
+    format!("Could not create server TCP listening socket {name}:{port}: {step}{reason}")
 }
 
-fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
+fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -99,38 +226,7 @@ fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
-    Ok(Listener::Tcp(mio::net::TcpListener::from_std(
-        socket.into(),
-    )))
-}
-
-/// Listens on a unix socket; a file left by a dead server is replaced. The
-/// socket never exists with wider permissions than `mode` (0: by the umask).
-///
-/// # Errors
-/// Of the system.
-pub fn unix(path: &str, mode: u32, backlog: i32) -> io::Result<Listener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let bound = {
-        let _umask = (mode != 0).then(|| super::system::Umask::set(0o777 & !mode));
-        socket.bind(&socket2::SockAddr::unix(path)?)
-    };
-    bound?;
-    if mode != 0 {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    socket.listen(backlog)?;
-    socket.set_nonblocking(true)?;
-    let listener = std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(socket));
-    Ok(Listener::Unix(
-        mio::net::UnixListener::from_std(listener),
-        path.to_owned(),
-    ))
+    Ok(socket)
 }
 
 /// Options of an accepted connection: no delay, and keepalive probes when
@@ -146,5 +242,52 @@ pub fn prepare(stream: &Stream, keepalive_s: u32) {
             .with_interval((every / 3).max(Duration::from_secs(1)))
             .with_retries(3);
         let _ = SockRef::from(tcp).set_tcp_keepalive(&probes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    fn addresses(names: &[&str]) -> Vec<Vec<u8>> {
+        names.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+
+    fn free_port() -> u16 {
+        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        probe.local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn a_failed_change_leaves_the_old_sockets() {
+        let mut listening = Listening::new(16);
+        let port = free_port();
+        let local = addresses(&["127.0.0.1"]);
+        listening.bind(&local, port).unwrap();
+        // The address is another machine's.
+        let error = listening
+            .bind(&addresses(&["*", "203.0.113.1"]), port)
+            .unwrap_err();
+        assert!(error.contains("203.0.113.1"), "{error}");
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        assert_eq!(listening.tcp.len(), 1);
+        // From one address to all and back, on the same port.
+        listening.bind(&addresses(&["*", "-::*"]), port).unwrap();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        listening.bind(&local, port).unwrap();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let other = free_port();
+        listening.bind(&local, other).unwrap();
+        TcpStream::connect(("127.0.0.1", other)).unwrap();
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = listening
+            .bind(&local, taken.local_addr().unwrap().port())
+            .unwrap_err();
+        assert!(error.ends_with("bind: Address already in use"), "{error}");
+        TcpStream::connect(("127.0.0.1", other)).unwrap();
+        listening.bind(&local, 0).unwrap();
+        assert!(listening.is_empty());
     }
 }

@@ -1,7 +1,13 @@
 //! The running server: sockets, loops, periodic work, start-up.
 
+pub mod crash;
 pub mod cron;
+pub mod daemon;
 pub mod io;
 pub mod listen;
+pub mod log;
+pub mod oom;
+pub mod signals;
 pub mod start;
 pub mod system;
+pub mod title;

@@ -1,13 +1,17 @@
 //! Server commands: <https://redis.io/docs/latest/commands/?group=server>.
 
 pub mod command;
+pub mod debug;
+mod digest;
 mod doctor;
 mod info;
 mod info_stats;
 pub mod latency;
 mod lolwut;
+mod mallctl;
 pub mod memory;
 pub mod module;
+pub mod shutdown;
 pub mod slowlog;
 
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};

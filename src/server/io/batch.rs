@@ -9,6 +9,7 @@ use super::conn::{Conn, Parsed, Source};
 use crate::command::registry::Lookup;
 use crate::engine::{ClientId, Closing, Server};
 use crate::exec::dispatch::{self, Outcome};
+use crate::keyspace::DbIndex;
 use crate::resp::{Limits, ProtocolError};
 
 /// Requests planned ahead of execution.
@@ -72,7 +73,16 @@ struct Plan {
     request: usize,
     lookup: Lookup,
     hash: Option<u64>,
+    db: DbIndex,
 }
+
+const NO_PLAN: Plan = Plan {
+    item: 0,
+    request: 0,
+    lookup: Lookup::UnknownCommand,
+    hash: None,
+    db: DbIndex::FIRST,
+};
 
 impl Batch {
     /// Whether there is nothing to execute.
@@ -133,21 +143,30 @@ impl Batch {
     pub fn execute(&mut self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8]) {
         server.stats.net_input_bytes += self.read_bytes;
         server.stats.reads_processed += self.reads;
-        let mut plans = [Plan {
-            item: 0,
-            request: 0,
-            lookup: Lookup::UnknownCommand,
-            hash: None,
-        }; AHEAD];
+        let mut ahead = [NO_PLAN; AHEAD];
         let mut next = (0, self.items.first().map_or(0, |item| item.requests.start));
+        // Three positions in one sequence: planned (bucket asked for), touched
+        // (entry asked for), done; each step overlaps the waits of the others.
+        let (mut planned, mut touched, mut done) = (0, 0, 0);
         loop {
-            let planned = self.plan(server, conns, arena, &mut next, &mut plans);
-            for plan in &plans[..planned] {
-                self.run(server, conns, arena, *plan);
+            while planned < done + AHEAD
+                && let Some(plan) = self.plan(server, conns, arena, &mut next)
+            {
+                ahead[planned % AHEAD] = plan;
+                planned += 1;
             }
-            if planned < AHEAD {
+            while touched < planned.min(done + AHEAD / 2) {
+                let plan = &ahead[touched % AHEAD];
+                if let Some(hash) = plan.hash {
+                    server.keyspace.db(plan.db).table().prefetch_entry(hash);
+                }
+                touched += 1;
+            }
+            if done == planned {
                 break;
             }
+            self.run(server, conns, arena, ahead[done % AHEAD]);
+            done += 1;
         }
         server.keyspace.forget_hint();
         for item in &mut self.items {
@@ -167,58 +186,45 @@ impl Batch {
         }
     }
 
-    /// Looks up commands and keys of the next requests, and starts loading the
-    /// cache lines that their execution will need.
+    /// Looks up command and key of the next request, and starts loading the
+    /// bucket that its execution will look into.
+    #[inline]
     fn plan(
         &self,
         server: &Server,
         conns: &[Option<Conn>],
         arena: &[u8],
         next: &mut (usize, usize),
-        plans: &mut [Plan; AHEAD],
-    ) -> usize {
-        let mut count = 0;
-        while count < AHEAD {
-            let Some(item) = self.items.get(next.0) else {
-                break;
-            };
-            if next.1 >= item.requests.end {
-                next.0 += 1;
-                if let Some(item) = self.items.get(next.0) {
-                    next.1 = item.requests.start;
-                }
-                continue;
-            }
-            let request = &self.parsed[next.1];
-            let Some(conn) = conns[item.conn].as_ref() else {
-                break;
-            };
-            let buf = buffer(item, conn, arena);
-            let (lookup, hash) = with_args(request, &self.ranges, buf, |argv, _| {
-                let lookup = server.registry.resolve(argv);
-                (lookup, first_key_hash(server, lookup, argv))
-            });
-            if let (Some(hash), Some(client)) = (hash, server.clients.get(conn.client)) {
-                server.keyspace.db(client.db).table().prefetch_bucket(hash);
-            }
-            plans[count] = Plan {
-                item: next.0,
-                request: next.1,
-                lookup,
-                hash,
-            };
-            count += 1;
-            next.1 += 1;
+    ) -> Option<Plan> {
+        let mut item = self.items.get(next.0)?;
+        while next.1 >= item.requests.end {
+            next.0 += 1;
+            item = self.items.get(next.0)?;
+            next.1 = item.requests.start;
         }
-        for plan in &plans[..count] {
-            let conn = conns[self.items[plan.item].conn].as_ref();
-            if let (Some(hash), Some(conn)) = (plan.hash, conn)
-                && let Some(client) = server.clients.get(conn.client)
-            {
-                server.keyspace.db(client.db).table().prefetch_entry(hash);
-            }
+        let request = &self.parsed[next.1];
+        let conn = conns[item.conn].as_ref()?;
+        let buf = buffer(item, conn, arena);
+        let (lookup, hash) = with_args(request, &self.ranges, buf, |argv, _| {
+            let lookup = server.registry.resolve(argv);
+            (lookup, first_key_hash(server, lookup, argv))
+        });
+        let db = server
+            .clients
+            .get(conn.client)
+            .map_or(DbIndex::default(), |client| client.db);
+        if let Some(hash) = hash {
+            server.keyspace.db(db).table().prefetch_bucket(hash);
         }
-        count
+        let plan = Plan {
+            item: next.0,
+            request: next.1,
+            lookup,
+            hash,
+            db,
+        };
+        next.1 += 1;
+        Some(plan)
     }
 
     fn run(&mut self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8], plan: Plan) {

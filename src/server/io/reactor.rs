@@ -35,6 +35,9 @@ pub struct Reactor<D: Driver> {
     again: Vec<usize>,
     /// Connections whose output has to be written in this turn.
     dirty: Vec<usize>,
+    /// Room for the work of [`Reactor::collect`] and [`Reactor::ready`].
+    touched: Vec<usize>,
+    ready: Vec<usize>,
     /// Clients whose connection is gone.
     gone: Vec<ClientId>,
     /// Connections whose amount of unwritten output must be told.
@@ -61,6 +64,8 @@ impl<D: Driver> Reactor<D> {
             pool: Vec::new(),
             again: Vec::new(),
             dirty: Vec::new(),
+            touched: Vec::new(),
+            ready: Vec::new(),
             gone: Vec::new(),
             report: Vec::new(),
             written_bytes: 0,
@@ -79,13 +84,14 @@ impl<D: Driver> Reactor<D> {
         loop {
             self.driver.wait(self.timeout(), &mut events)?;
             self.take_listeners();
-            let ready = self.ready(&events);
-            for index in ready {
+            let mut ready = self.ready(&events);
+            for index in ready.drain(..) {
                 self.receive(index);
                 if self.batch.reads as usize * READ_BYTES + READ_BYTES > ARENA_BYTES {
                     self.turn();
                 }
             }
+            self.ready = ready;
             if let Some(code) = self.turn() {
                 self.shared.wake_all();
                 self.listeners.clear();
@@ -124,7 +130,8 @@ impl<D: Driver> Reactor<D> {
 
     /// Notes what events say; gives the connections to read from.
     fn ready(&mut self, events: &[Event]) -> Vec<usize> {
-        let mut ready = std::mem::take(&mut self.again);
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.append(&mut self.again);
         for index in &ready {
             if let Some(Some(conn)) = self.conns.get_mut(*index) {
                 conn.again = false;
@@ -347,7 +354,8 @@ impl<D: Driver> Reactor<D> {
 
     /// Under the lock: takes the output of all clients that have some.
     fn collect(&mut self, server: &mut Server) {
-        let mut touched: Vec<usize> = self.batch.conns().collect();
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.extend(self.batch.conns());
         touched.append(&mut self.dirty);
         for id in server.clients.take_scheduled(self.index) {
             let Some(client) = server.clients.get(id) else {
@@ -366,7 +374,7 @@ impl<D: Driver> Reactor<D> {
             }
             touched.push(index);
         }
-        for index in touched {
+        for index in touched.drain(..) {
             let Some(Some(conn)) = self.conns.get_mut(index) else {
                 continue;
             };
@@ -384,6 +392,7 @@ impl<D: Driver> Reactor<D> {
             }
             self.dirty.push(index);
         }
+        self.touched = touched;
         // What new clients of this turn left scheduled comes next turn.
         if server.clients.has_scheduled(self.index) {
             self.shared.wake(self.index);
@@ -401,7 +410,8 @@ impl<D: Driver> Reactor<D> {
 
     /// After the lock: writes, closes, and notes what is left to do.
     fn flush(&mut self) {
-        for index in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
             let Some(Some(conn)) = self.conns.get_mut(index) else {
                 continue;
             };
@@ -436,6 +446,8 @@ impl<D: Driver> Reactor<D> {
                 self.look_again(index);
             }
         }
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
     }
 
     fn close(&mut self, index: usize) {

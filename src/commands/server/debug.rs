@@ -1,0 +1,708 @@
+//! DEBUG: tools for tests, behind `enable-debug-command`:
+//! <https://redis.io/docs/latest/commands/debug/>.
+
+use std::time::Duration;
+
+use super::digest::Digest;
+use super::mallctl;
+use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
+use crate::command::table::{Command, Group, flag};
+use crate::config::Extra;
+use crate::engine::hooks::Action;
+use crate::engine::{Client, ClientId, Server, ShutdownRequest};
+use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
+use crate::keyspace::{Str, ValueKind};
+use crate::types::{Object, StrBuf};
+use crate::util::{glob, num};
+
+/// The command.
+pub const COMMANDS: &[Command] = &[Command::server("DEBUG", -2, debug)
+    .doc(
+        Group::Server,
+        "1.0.0",
+        "Depends on subcommand.",
+        "Run one of the internal tools made for testing the server.",
+    )
+    .flags(
+        flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::PROTECTED | flag::SYSCMD,
+    )];
+
+/// Peak of reply buffers is forgotten after this time, milliseconds.
+const PEAK_RESET_DEFAULT_MS: u64 = 5000;
+/// Patterns tried by STRINGMATCH-TEST.
+const PATTERNS: usize = 100_000;
+
+/// A tool: its name, how many arguments it takes after it, what it does.
+struct Tool {
+    name: &'static str,
+    least: usize,
+    most: usize,
+    run: fn(&mut Server, ClientId, &mut Args<'_>) -> CmdResult,
+    /// Usage and explanation; empty: not for users.
+    help: [&'static str; 2],
+}
+
+const fn tool(
+    name: &'static str,
+    (least, most): (usize, usize),
+    run: fn(&mut Server, ClientId, &mut Args<'_>) -> CmdResult,
+    help: [&'static str; 2],
+) -> Tool {
+    Tool {
+        name,
+        least,
+        most,
+        run,
+        help,
+    }
+}
+
+const ANY: usize = usize::MAX;
+
+/// All tools. Not commands of their own: ACL and COMMAND know DEBUG only.
+const TOOLS: &[Tool] = &[
+    tool(
+        "ASSERT",
+        (0, ANY),
+        assert,
+        ["ASSERT", "Fail an assertion, which ends the server."],
+    ),
+    tool("CHANGE-REPL-ID", (0, 0), needs_replication, ["", ""]),
+    tool("CLIENT-EVICTION", (0, 0), client_eviction, ["", ""]),
+    tool("CLUSTERLINK", (3, 3), needs_cluster, ["", ""]),
+    tool(
+        "CONFIG-REWRITE-FORCE-ALL",
+        (0, 0),
+        config_rewrite_force_all,
+        [
+            "CONFIG-REWRITE-FORCE-ALL",
+            "Write every directive to the configuration file, defaults too.",
+        ],
+    ),
+    tool(
+        "CRASH-AND-RECOVER",
+        (0, ANY),
+        crash_and_recover,
+        [
+            "CRASH-AND-RECOVER [<milliseconds>]",
+            "Start the program anew after a delay, with nothing saved.",
+        ],
+    ),
+    tool(
+        "DIGEST",
+        (0, 0),
+        digest,
+        ["DIGEST", "A hash of all data, the same for the same data."],
+    ),
+    tool(
+        "DIGEST-VALUE",
+        (0, ANY),
+        digest_value,
+        [
+            "DIGEST-VALUE <key> [<key> ...]",
+            "A hash of each of these values.",
+        ],
+    ),
+    tool(
+        "DROP-CLUSTER-PACKET-FILTER",
+        (1, 1),
+        needs_cluster,
+        ["", ""],
+    ),
+    tool(
+        "ERROR",
+        (1, 1),
+        error,
+        ["ERROR <text>", "Answer with this error, code included."],
+    ),
+    tool(
+        "HTSTATS",
+        (1, 1),
+        htstats,
+        ["HTSTATS <db>", "Sizes of a database's hash table."],
+    ),
+    tool(
+        "LEAK",
+        (1, 1),
+        leak,
+        ["LEAK <text>", "Lose memory of the size of the text."],
+    ),
+    tool("LOADAOF", (0, 0), needs_persistence, ["", ""]),
+    tool(
+        "LOG",
+        (1, 1),
+        log,
+        ["LOG <text>", "Write the text to the server's log."],
+    ),
+    tool(
+        "MALLCTL",
+        (1, 2),
+        mallctl_number,
+        [
+            "MALLCTL <name> [<value>]",
+            "Read or set a number of the allocator.",
+        ],
+    ),
+    tool(
+        "MALLCTL-STR",
+        (1, 2),
+        mallctl_text,
+        ["MALLCTL-STR <name>", "Read a text of the allocator."],
+    ),
+    tool(
+        "OBJECT",
+        (1, 1),
+        object,
+        ["OBJECT <key>", "How a key's value is stored."],
+    ),
+    tool(
+        "OOM",
+        (0, 0),
+        oom,
+        [
+            "OOM",
+            "Ask for more memory than there is, which ends the server.",
+        ],
+    ),
+    tool(
+        "PANIC",
+        (0, ANY),
+        panic,
+        ["PANIC", "End the server as an internal error does."],
+    ),
+    tool(
+        "PAUSE-CRON",
+        (1, 1),
+        pause_cron,
+        [
+            "PAUSE-CRON <0|1>",
+            "Stop the work that is done from time to time.",
+        ],
+    ),
+    tool(
+        "POPULATE",
+        (1, 3),
+        populate,
+        [
+            "POPULATE <count> [<prefix>] [<size>]",
+            "Create the strings key:0, key:1 and so on.",
+        ],
+    ),
+    tool(
+        "PROTOCOL",
+        (1, 1),
+        protocol,
+        [
+            "PROTOCOL <type>",
+            "Answer with a string, integer, double, bignum, null, array, set, map, attrib, push, \
+             verbatim, true or false.",
+        ],
+    ),
+    tool("RELOAD", (0, ANY), needs_persistence, ["", ""]),
+    tool("REPLICATE", (1, ANY), needs_replication, ["", ""]),
+    tool(
+        "REPLYBUFFER",
+        (2, 2),
+        replybuffer,
+        [
+            "REPLYBUFFER (PEAK-RESET-TIME (NEVER|RESET|<milliseconds>)|RESIZING <0|1>)",
+            "How the reply buffers of clients are resized.",
+        ],
+    ),
+    tool(
+        "RESTART",
+        (0, ANY),
+        restart,
+        [
+            "RESTART [<milliseconds>]",
+            "Write the configuration, then start the program anew after a delay.",
+        ],
+    ),
+    tool(
+        "SEGFAULT",
+        (0, ANY),
+        segfault,
+        ["SEGFAULT", "Crash the server."],
+    ),
+    tool(
+        "SET-ACTIVE-EXPIRE",
+        (1, 1),
+        set_active_expire,
+        [
+            "SET-ACTIVE-EXPIRE <0|1>",
+            "Look for expired keys that nobody uses, or do not.",
+        ],
+    ),
+    tool("SET-DISABLE-DENY-SCRIPTS", (1, 1), needs_scripts, ["", ""]),
+    tool(
+        "SLEEP",
+        (1, 1),
+        sleep,
+        [
+            "SLEEP <seconds>",
+            "Serve nobody for a while; fractions are allowed.",
+        ],
+    ),
+    tool(
+        "STRINGMATCH-TEST",
+        (0, 0),
+        stringmatch_test,
+        ["STRINGMATCH-TEST", "Try random patterns on random texts."],
+    ),
+    tool(
+        "STRUCTSIZE",
+        (0, 0),
+        structsize,
+        ["STRUCTSIZE", "Sizes of internal structures, bytes."],
+    ),
+];
+
+fn debug(server: &mut Server, client: ClientId, mut args: Args<'_>) -> CmdResult {
+    let name = args.bytes()?;
+    if name.eq_ignore_ascii_case(b"help") && args.left() == 0 {
+        return help(server, client);
+    }
+    let found = TOOLS.iter().find(|tool| {
+        name.eq_ignore_ascii_case(tool.name.as_bytes())
+            && (tool.least..=tool.most).contains(&args.left())
+    });
+    match found {
+        Some(tool) => (tool.run)(server, client, &mut args),
+        None => Err(CmdError::subcommand_syntax(name, "DEBUG")),
+    }
+}
+
+fn help(server: &mut Server, client: ClientId) -> CmdResult {
+    let shown: Vec<&Tool> = TOOLS
+        .iter()
+        .filter(|tool| !tool.help[0].is_empty())
+        .collect();
+    let mut reply = server.reply(client);
+    reply.array(shown.len() * 2 + 3);
+    reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    for tool in shown {
+        reply.simple(tool.help[0]);
+        reply.simple(&format!("    {}", tool.help[1]));
+    }
+    reply.simple("HELP");
+    reply.simple("    Print this help.");
+    REPLIED
+}
+
+fn ok(server: &mut Server, client: ClientId) -> CmdResult {
+    server.reply(client).ok();
+    REPLIED
+}
+
+/// Redis reads switches with `atoi`: the number that the text begins with.
+fn switch(arg: &[u8]) -> bool {
+    let text = arg.trim_ascii_start();
+    let digits = text
+        .strip_prefix(b"-")
+        .or(text.strip_prefix(b"+"))
+        .unwrap_or(text);
+    digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .any(|byte| *byte != b'0')
+}
+
+fn needs_persistence(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    Err(CmdError::err(
+        "This version cannot write or load data files: nothing was saved or loaded",
+    ))
+}
+
+fn needs_replication(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    Err(CmdError::err("This version has no replication"))
+}
+
+fn needs_scripts(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    Err(CmdError::err("This version has no scripts"))
+}
+
+fn needs_cluster(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    Err(CmdError::err(
+        "Debug option only available for cluster mode enabled setup!",
+    ))
+}
+
+fn client_eviction(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    Err(CmdError::err("maxmemory-clients is disabled."))
+}
+
+fn assert(_: &mut Server, _: ClientId, args: &mut Args<'_>) -> CmdResult {
+    assert!(args.argv().is_empty(), "assertion failed: DEBUG ASSERT");
+    REPLIED
+}
+
+fn panic(server: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    panic!("DEBUG PANIC called at Unix time {}", server.now_ms() / 1000);
+}
+
+fn segfault(server: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    server.act(Action::Segfault).map_err(CmdError::err)?;
+    REPLIED
+}
+
+fn oom(server: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
+    server.act(Action::OutOfMemory).map_err(CmdError::err)?;
+    REPLIED
+}
+
+fn delay(args: &mut Args<'_>) -> Result<Duration, CmdError> {
+    let delay_ms = if args.left() > 0 { args.int()? } else { 0 };
+    Ok(Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0)))
+}
+
+fn crash_and_recover(server: &mut Server, _: ClientId, args: &mut Args<'_>) -> CmdResult {
+    std::thread::sleep(delay(args)?);
+    server.act(Action::Restart).map_err(CmdError::err)?;
+    REPLIED
+}
+
+fn restart(server: &mut Server, _: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let delay = delay(args)?;
+    let failed = || CmdError::err("failed to restart the server. Check server logs.");
+    if let Some(file) = server.config.config_file.clone()
+        && let Err(error) = server.config.rewrite(&file, Extra::default(), false)
+    {
+        tracing::warn!("Can't restart: configuration rewrite process failed: {error}");
+        return Err(failed());
+    }
+    let request = ShutdownRequest {
+        now: true,
+        ..ShutdownRequest::default()
+    };
+    if server.begin_shutdown(request).is_err() {
+        tracing::warn!("Can't restart: error preparing for shutdown");
+        return Err(failed());
+    }
+    std::thread::sleep(delay);
+    let restarted = server.act(Action::Restart);
+    server.shutdown = Default::default();
+    restarted.map_err(|_| failed())?;
+    REPLIED
+}
+
+fn sleep(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let seconds = num::parse_f64(args.bytes()?).unwrap_or(0.0);
+    if let Ok(time) = Duration::try_from_secs_f64(seconds) {
+        std::thread::sleep(time);
+    }
+    ok(server, client)
+}
+
+fn set_active_expire(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    server.debug.active_expire = switch(args.bytes()?);
+    ok(server, client)
+}
+
+fn pause_cron(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    server.debug.cron = !switch(args.bytes()?);
+    ok(server, client)
+}
+
+fn replybuffer(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    if args.take_word("PEAK-RESET-TIME") {
+        server.debug.reply_peak_reset_ms = if args.take_word("NEVER") {
+            None
+        } else if args.take_word("RESET") {
+            Some(PEAK_RESET_DEFAULT_MS)
+        } else {
+            // Redis: a negative time is never, too.
+            u64::try_from(args.int()?).ok()
+        };
+    } else if args.take_word("RESIZING") {
+        server.debug.reply_resizing = switch(args.bytes()?);
+    } else {
+        return Err(CmdError::subcommand_syntax(args.argv()[1], "DEBUG"));
+    }
+    ok(server, client)
+}
+
+fn log(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.bytes()?));
+    ok(server, client)
+}
+
+fn leak(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    Box::leak(Box::<[u8]>::from(args.bytes()?));
+    ok(server, client)
+}
+
+fn error(_: &mut Server, _: ClientId, args: &mut Args<'_>) -> CmdResult {
+    Err(CmdError::line(args.bytes()?.to_vec()))
+}
+
+fn config_rewrite_force_all(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    let Some(file) = server.config.config_file.clone() else {
+        return Err(CmdError::err("The server is running without a config file"));
+    };
+    if let Err(error) = server.config.rewrite(&file, Extra::default(), true) {
+        let reason = crate::config::os_error_text(&error);
+        return Err(CmdError::err(format!(
+            "CONFIG-REWRITE-FORCE-ALL failed: {reason}"
+        )));
+    }
+    ok(server, client)
+}
+
+/// A key, expired or not, without a trace.
+fn find<'a>(server: &'a Server, client: ClientId, key: &[u8]) -> Option<EntryRef<'a>> {
+    let db = server.clients.get(client)?.db;
+    let table = server.keyspace.db(db).table();
+    let loc = table.find(server.keyspace.hash(key), key)?;
+    Some(table.entry(loc))
+}
+
+fn digest(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    let digest = Digest::of_all(&server.keyspace).to_string();
+    server.reply(client).simple(&digest);
+    REPLIED
+}
+
+fn digest_value(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let keys = args.rest();
+    server.reply(client).array(keys.len());
+    for key in keys {
+        let digest = Digest::of_value(find(server, client, key)).to_string();
+        server.reply(client).simple(&digest);
+    }
+    REPLIED
+}
+
+fn object(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let key = args.key()?;
+    let entry = find(server, client, key).ok_or(CmdError::NoSuchKey)?;
+    let encoding = match entry.value() {
+        ValueRef::Boxed(object) => object.encoding_name(),
+        value => Str::of(value).map_or("raw", |string| string.encoding_name()),
+    };
+    let idle_s = match server.keyspace.access.lfu {
+        // Redis: under LFU the clock does not tell.
+        true => 0,
+        false => server
+            .keyspace
+            .access
+            .idle_seconds(entry.clock(), server.now_ms()),
+    };
+    let line = format!(
+        "Value at:{:#x} refcount:1 encoding:{encoding} serializedlength:{} lru:{} \
+         lru_seconds_idle:{idle_s}",
+        entry.address(),
+        serialized_bytes(entry),
+        entry.clock(),
+    );
+    server.reply(client).simple(&line);
+    REPLIED
+}
+
+/// Bytes of the value in a snapshot, without compression.
+fn serialized_bytes(entry: EntryRef<'_>) -> usize {
+    let mut scratch = itoa::Buffer::new();
+    let Some(string) = Str::of(entry.value()) else {
+        return 0;
+    };
+    let bytes = string.bytes(&mut scratch);
+    // Short texts that read as an integer of up to 32 bits are stored as one.
+    if bytes.len() <= 11
+        && let Some(number) = num::canonical_i64(bytes)
+    {
+        if i8::try_from(number).is_ok() {
+            return 2;
+        } else if i16::try_from(number).is_ok() {
+            return 3;
+        } else if i32::try_from(number).is_ok() {
+            return 5;
+        }
+    }
+    let length_bytes = match bytes.len() {
+        0..64 => 1,
+        64..16384 => 2,
+        _ => 5,
+    };
+    length_bytes + bytes.len()
+}
+
+fn htstats(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let number = args.int()?;
+    let index = server
+        .keyspace
+        .index(number)
+        .ok_or_else(|| CmdError::err("Out of range database"))?;
+    let table = server.keyspace.db(index).table();
+    let part = |name: &str, elements: usize| {
+        if elements == 0 {
+            return format!("[{name}]\nNo stats available for empty dictionaries\n");
+        }
+        format!(
+            "[{name}]\nHash table 0 stats (main hash table):\n table size: {}\n number of \
+             elements: {elements}\n",
+            table.slots(),
+        )
+    };
+    let text = part("Dictionary HT", table.len()) + &part("Expires HT", table.expires());
+    server.reply(client).verbatim("txt", text.as_bytes());
+    REPLIED
+}
+
+fn populate(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let positive = |arg: &[u8]| {
+        let number = num::parse_i64(arg).and_then(|number| usize::try_from(number).ok());
+        number.ok_or(CmdError::MustBePositive)
+    };
+    let count = positive(args.bytes()?)?;
+    let prefix = args.next_arg().unwrap_or(b"key");
+    let size = match args.next_arg() {
+        None => 0,
+        Some(arg) => positive(arg)?,
+    };
+    if size as u64 > server.config.proto_max_bulk_bytes {
+        return Err(CmdError::StringTooLong);
+    }
+    let index = server.client(client).db;
+    let mut db = server.keyspace.select(index);
+    for number in 0..count {
+        let mut key = prefix.to_vec();
+        key.extend_from_slice(format!(":{number}").as_bytes());
+        if db.contains(&key) {
+            continue;
+        }
+        let mut value = format!("value:{number}").into_bytes();
+        if size > 0 {
+            value.resize(size, 0);
+        }
+        if value.len() <= INLINE_BYTES_MAX {
+            db.create(&key, NewValue::Inline(&value));
+        } else {
+            let object = Object::String(StrBuf::Owned(value));
+            db.create(&key, NewValue::Boxed(Box::new(object)));
+        }
+    }
+    ok(server, client)
+}
+
+fn protocol(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let name = args.bytes()?.to_ascii_lowercase();
+    let mut reply = server.reply(client);
+    match name.as_slice() {
+        b"string" => reply.bulk(b"Hello World"),
+        b"integer" => reply.integer(12345),
+        b"double" => reply.double(3.141),
+        b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|number| reply.integer(number));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|number| reply.integer(number));
+        }
+        b"map" => {
+            reply.map(3);
+            for number in 0..3 {
+                reply.integer(number);
+                reply.boolean(number == 1);
+            }
+        }
+        b"attrib" => {
+            if reply.attribute(1) {
+                reply.bulk(b"key-popularity");
+                reply.array(2);
+                reply.bulk(b"key:123");
+                reply.integer(90);
+            }
+            reply.bulk(b"Some real reply following the attribute");
+        }
+        b"push" => {
+            if !reply.is_resp3() {
+                return Err(CmdError::err("RESP2 is not supported by this command"));
+            }
+            reply.push(2);
+            reply.bulk(b"server-cpu-usage");
+            reply.integer(42);
+            reply.bulk(b"Some real reply following the push reply");
+        }
+        b"true" => reply.boolean(true),
+        b"false" => reply.boolean(false),
+        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        _ => {
+            return Err(CmdError::err(
+                "Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    REPLIED
+}
+
+fn mallctl_number(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let name = args.bytes()?;
+    let new = if args.left() > 0 {
+        Some(args.int()?)
+    } else {
+        None
+    };
+    let number = mallctl::number(name, new)?;
+    server.reply(client).integer(number);
+    REPLIED
+}
+
+fn mallctl_text(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let text = mallctl::text(args.bytes()?, args.next_arg())?;
+    server.reply(client).bulk(text);
+    REPLIED
+}
+
+fn stringmatch_test(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    use rand::Rng;
+    const LETTERS: &[u8] = b"*?[]^-\\abc\x00\xff";
+    for _ in 0..PATTERNS {
+        let mut random = |len_max: usize| -> Vec<u8> {
+            let len = server.rng.random_range(0..=len_max);
+            (0..len)
+                .map(|_| LETTERS[server.rng.random_range(0..LETTERS.len())])
+                .collect()
+        };
+        let (pattern, text) = (random(32), random(32));
+        glob::matches(&pattern, &text);
+    }
+    server
+        .reply(client)
+        .simple("Apparently Redis did not crash: test passed");
+    REPLIED
+}
+
+fn structsize(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    let sizes = format!(
+        "bits:{} client:{} object:{} string:{}",
+        usize::BITS,
+        size_of::<Client>(),
+        size_of::<Object>(),
+        size_of::<StrBuf>(),
+    );
+    server.reply(client).bulk(sizes.as_bytes());
+    REPLIED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_are_sorted_and_told_apart() {
+        assert!(TOOLS.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn switches_are_read_as_atoi_does() {
+        for on in [&b"1"[..], b" 10", b"-1", b"2x"] {
+            assert!(switch(on));
+        }
+        for off in [&b"0"[..], b"", b"x1", b"000"] {
+            assert!(!switch(off));
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Buckets and shards: the memory that a table is made of.
+//!
+//! Unsafe invariants: a shard word is what `Shard::new` gave and `Shard::free`
+//! has not taken; a slot word is 0 or an [`Entry`] given up by `into_raw` and
+//! not taken back; nobody but the executor touches either.
+#![allow(unsafe_code)]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+
+use crate::keyspace::entry::{Entry, EntryRef};
+
+pub(super) const SLOTS: usize = 7;
+/// Entries per bucket at which a shard grows (of 7 slots).
+pub(super) const LOAD_MAX: usize = 6;
+/// Buckets of a shard by the allocator's size classes, one line being the header.
+pub(super) const SIZES: [u16; 28] = [
+    1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 15, 19, 23, 27, 31, 39, 47, 55, 63, 79, 95, 111, 127, 159, 191,
+    223, 239, 255,
+];
+pub(super) const BUCKETS_MAX: usize = 255;
+pub(super) const ADDRESS: u64 = 0x0000_ffff_ffff_fff8;
+pub(super) const EXPIRES: u64 = 1;
+
+#[repr(C, align(64))]
+pub(super) struct Bucket {
+    /// Bytes 0 to 6: tag of each slot, 0 when free. Byte 7: how many entries
+    /// on their way from their home passed this bucket; 255 sticks.
+    pub(super) meta: u64,
+    pub(super) slots: [u64; SLOTS],
+}
+
+#[repr(C, align(64))]
+pub(super) struct Header {
+    pub(super) len: u32,
+    pub(super) expires: u32,
+}
+
+pub(super) fn tag_of(hash: u64) -> u8 {
+    (hash as u8).max(1)
+}
+
+impl Bucket {
+    /// Slots whose tag may match, as a mask of the high bits of their bytes
+    /// (rarely a false one; the key comparison decides).
+    #[inline]
+    pub(super) fn matches(&self, tag: u8) -> u64 {
+        const LOW: u64 = 0x0001_0101_0101_0101;
+        const HIGH: u64 = 0x0080_8080_8080_8080;
+        let x = (self.meta & (u64::MAX >> 8)) ^ (LOW * u64::from(tag));
+        x.wrapping_sub(LOW) & !x & HIGH
+    }
+
+    pub(super) fn free_slot(&self) -> Option<usize> {
+        let free = self.matches(0);
+        (free != 0).then(|| free.trailing_zeros() as usize / 8)
+    }
+
+    pub(super) fn passed(&self) -> u8 {
+        (self.meta >> 56) as u8
+    }
+
+    pub(super) fn set_passed(&mut self, passed: u8) {
+        self.meta = (self.meta & (u64::MAX >> 8)) | u64::from(passed) << 56;
+    }
+
+    pub(super) fn tag(&self, slot: usize) -> u8 {
+        (self.meta >> (8 * slot)) as u8
+    }
+
+    pub(super) fn set(&mut self, slot: usize, tag: u8, word: u64) {
+        self.meta = (self.meta & !(0xff << (8 * slot))) | u64::from(tag) << (8 * slot);
+        self.slots[slot] = word;
+    }
+}
+
+/// A shard: a header line and its buckets in one allocation. A copyable
+/// handle of one word, so that a lookup needs nothing but the directory and
+/// the bucket: address (48 bits), number of buckets (8), depth (8).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shard(u64);
+
+impl Shard {
+    pub(super) fn layout(buckets: usize) -> Layout {
+        match Layout::from_size_align((buckets + 1) * 64, 64) {
+            Ok(layout) => layout,
+            Err(_) => unreachable!("at most 256 lines"),
+        }
+    }
+
+    pub(super) fn new(buckets: usize, depth: u8) -> Shard {
+        assert!(buckets <= BUCKETS_MAX);
+        let layout = Shard::layout(buckets);
+        // SAFETY: the size is not zero; all-zero is a valid header and bucket.
+        let header = unsafe { alloc_zeroed(layout) };
+        if header.is_null() {
+            handle_alloc_error(layout);
+        }
+        Shard(header as u64 | (buckets as u64) << 48 | u64::from(depth) << 56)
+    }
+
+    /// Frees the shard but none of its entries.
+    pub(super) fn free(self) {
+        let layout = Shard::layout(self.buckets());
+        // SAFETY: made by new with the same number of buckets.
+        unsafe { dealloc((self.0 & ADDRESS) as *mut u8, layout) }
+    }
+
+    #[inline]
+    pub(super) fn header(&self) -> &mut Header {
+        // SAFETY: live by the table's invariant; the executor is alone, and
+        // header references never outlive the statement that makes them.
+        unsafe { &mut *((self.0 & ADDRESS) as *mut Header) }
+    }
+
+    #[inline]
+    pub(super) fn buckets(&self) -> usize {
+        (self.0 >> 48) as usize & 0xff
+    }
+
+    #[inline]
+    pub(super) fn depth(&self) -> u8 {
+        (self.0 >> 56) as u8
+    }
+
+    /// The address of a bucket's line.
+    #[inline]
+    pub(super) fn line(&self, index: usize) -> u64 {
+        (self.0 & ADDRESS) + 64 * (index as u64 + 1)
+    }
+
+    #[inline]
+    pub(super) fn bucket(&self, index: usize) -> &mut Bucket {
+        debug_assert!(index < self.buckets());
+        // SAFETY: index is below the number of buckets behind the header;
+        // references as in header().
+        unsafe { &mut *(self.line(index) as *mut Bucket) }
+    }
+
+    #[inline]
+    pub(super) fn home(&self, pos: u64) -> usize {
+        (pos as usize * self.buckets()) >> 16
+    }
+
+    pub(super) fn next(&self, index: usize) -> usize {
+        if index + 1 == self.buckets() {
+            0
+        } else {
+            index + 1
+        }
+    }
+
+    #[inline]
+    pub(super) fn find(&self, pos: u64, tag: u8, key: &[u8]) -> Option<(usize, usize)> {
+        let mut index = self.home(pos);
+        for _ in 0..self.buckets() {
+            let bucket = self.bucket(index);
+            let mut candidates = bucket.matches(tag);
+            while candidates != 0 {
+                let slot = candidates.trailing_zeros() as usize / 8;
+                if view(bucket.slots[slot]).is_some_and(|entry| entry.key() == key) {
+                    return Some((index, slot));
+                }
+                candidates &= candidates - 1;
+            }
+            if bucket.passed() == 0 {
+                return None;
+            }
+            index = self.next(index);
+        }
+        None
+    }
+
+    /// Puts a slot word in; there is a free slot by the load limit.
+    pub(super) fn place(&self, tag: u8, word: u64) -> (usize, usize) {
+        let mut index = self.home(word >> 48);
+        loop {
+            let bucket = self.bucket(index);
+            if let Some(slot) = bucket.free_slot() {
+                bucket.set(slot, tag, word);
+                let header = self.header();
+                header.len += 1;
+                header.expires += (word & EXPIRES) as u32;
+                return (index, slot);
+            }
+            bucket.set_passed(bucket.passed().saturating_add(1));
+            index = self.next(index);
+        }
+    }
+
+    pub(super) fn take(&self, index: usize, slot: usize) -> u64 {
+        let word = self.bucket(index).slots[slot];
+        let mut passed = self.home(word >> 48);
+        while passed != index {
+            let bucket = self.bucket(passed);
+            if bucket.passed() != u8::MAX {
+                bucket.set_passed(bucket.passed() - 1);
+            }
+            passed = self.next(passed);
+        }
+        self.bucket(index).set(slot, 0, 0);
+        let header = self.header();
+        header.len -= 1;
+        header.expires -= (word & EXPIRES) as u32;
+        word
+    }
+
+    /// All occupied (tag, word) pairs.
+    pub(super) fn words(self) -> impl Iterator<Item = (u8, u64)> {
+        (0..self.buckets()).flat_map(move |index| {
+            (0..SLOTS).filter_map(move |slot| {
+                let bucket = self.bucket(index);
+                (bucket.slots[slot] != 0).then(|| (bucket.tag(slot), bucket.slots[slot]))
+            })
+        })
+    }
+
+    /// Moves the pointers into a new shard of another size; frees this one.
+    pub(super) fn resized(self, buckets: usize) -> Shard {
+        let new = Shard::new(buckets, self.depth());
+        for (tag, word) in self.words() {
+            new.place(tag, word);
+        }
+        self.free();
+        new
+    }
+}
+
+/// The entry behind a slot word.
+#[inline]
+pub(super) fn view<'a>(word: u64) -> Option<EntryRef<'a>> {
+    // SAFETY: a non-zero word holds the address of a live entry.
+    (word != 0).then(|| unsafe { EntryRef::from_raw(word & ADDRESS) })
+}
+
+pub(super) fn owned(word: u64) -> Entry {
+    // SAFETY: callers have just taken the word out of the table.
+    unsafe { Entry::from_raw(word & ADDRESS) }
+}
+
+pub(super) fn word_of(entry: Entry, pos: u64) -> u64 {
+    let expires = if entry.view().expire().is_some() {
+        EXPIRES
+    } else {
+        0
+    };
+    pos << 48 | entry.into_raw() | expires
+}
+
+/// The number of buckets for `len` entries at about three quarters full.
+pub(super) fn buckets_for(len: usize) -> usize {
+    let wanted = (len * 4).div_ceil(SLOTS * 3);
+    SIZES
+        .iter()
+        .map(|n| usize::from(*n))
+        .find(|n| *n >= wanted)
+        .unwrap_or(BUCKETS_MAX)
+}

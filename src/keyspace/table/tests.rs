@@ -1,0 +1,183 @@
+//! Model tests of the table.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::*;
+use crate::keyspace::entry::{NewValue, ValueRef};
+
+fn entry(key: &[u8], value: i64) -> Entry {
+    Entry::new(key, NewValue::Int(value), 0)
+}
+
+fn put(table: &mut Table, key: &[u8], value: i64) {
+    let hash = table.hasher.hash(key);
+    match table.find(hash, key) {
+        Some(loc) => table.update(loc, |entry| entry.replace_value(NewValue::Int(value))),
+        None => drop(table.insert(hash, entry(key, value))),
+    }
+}
+
+fn get(table: &Table, key: &[u8]) -> Option<i64> {
+    let loc = table.find(table.hasher.hash(key), key)?;
+    match table.entry(loc).value() {
+        ValueRef::Int(value) => Some(value),
+        _ => None,
+    }
+}
+
+fn delete(table: &mut Table, key: &[u8]) -> bool {
+    match table.find(table.hasher.hash(key), key) {
+        Some(loc) => {
+            table.remove(loc);
+            true
+        }
+        None => false,
+    }
+}
+
+#[test]
+fn grows_and_shrinks_with_a_tight_load() {
+    let mut table = Table::new(KeyHasher::new());
+    for i in 0..200_000 {
+        put(&mut table, format!("key:{i}").as_bytes(), i);
+    }
+    table.check_invariants();
+    assert!(
+        table.overhead_bytes() as f64 / 200_000.0 < 14.0,
+        "{}",
+        table.overhead_bytes()
+    );
+    for i in 0..200_000 {
+        assert_eq!(get(&table, format!("key:{i}").as_bytes()), Some(i));
+    }
+    for i in 0..199_000 {
+        assert!(delete(&mut table, format!("key:{i}").as_bytes()));
+    }
+    table.check_invariants();
+    assert!(
+        table.overhead_bytes() < 200_000,
+        "{}",
+        table.overhead_bytes()
+    );
+    for i in 199_000..200_000 {
+        assert!(delete(&mut table, format!("key:{i}").as_bytes()));
+    }
+    assert_eq!((table.overhead_bytes(), table.len()), (0, 0));
+}
+
+#[test]
+fn random_elements_spread() {
+    let mut table = Table::new(KeyHasher::new());
+    let mut rng = SmallRng::seed_from_u64(1);
+    for i in 0..1000 {
+        put(&mut table, format!("{i}").as_bytes(), i);
+    }
+    let seen: HashSet<Vec<u8>> = (0..20_000)
+        .map(|_| table.random(&mut rng).unwrap().key().to_vec())
+        .collect();
+    assert!(seen.len() > 990, "{}", seen.len());
+    assert!(table.random_expiring(&mut rng).is_none());
+    let loc = table.find(table.hasher.hash(b"7"), b"7").unwrap();
+    table.update(loc, |entry| entry.replace_expire(Some(1)));
+    assert_eq!(table.random_expiring(&mut rng).unwrap().key(), b"7");
+    let mut found = Vec::new();
+    let mut cursor = 0;
+    loop {
+        cursor = table.scan_expiring(cursor, 4, |entry| {
+            found.push(entry.key().to_vec());
+            true
+        });
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(found, [b"7"]);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Put(u16, i64),
+    Delete(u16),
+    Expire(u16, bool),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (0u16..3000, any::<i64>()).prop_map(|(k, v)| Op::Put(k, v)),
+        2 => (0u16..3000).prop_map(Op::Delete),
+        1 => (0u16..3000, any::<bool>()).prop_map(|(k, e)| Op::Expire(k, e)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn behaves_as_a_map(ops in prop::collection::vec(op(), 1..4000)) {
+        let mut table = Table::new(KeyHasher::new());
+        let mut model: HashMap<u16, (i64, bool)> = HashMap::new();
+        for op in ops {
+            match op {
+                Op::Put(k, v) => {
+                    put(&mut table, &k.to_le_bytes(), v);
+                    model.entry(k).or_insert((v, false)).0 = v;
+                }
+                Op::Delete(k) => {
+                    prop_assert_eq!(delete(&mut table, &k.to_le_bytes()), model.remove(&k).is_some());
+                }
+                Op::Expire(k, on) => {
+                    let key = k.to_le_bytes();
+                    if let Some(loc) = table.find(table.hasher.hash(&key), &key) {
+                        table.update(loc, |entry| entry.replace_expire(on.then_some(5)));
+                        model.get_mut(&k).unwrap().1 = on;
+                    }
+                }
+            }
+        }
+        table.check_invariants();
+        prop_assert_eq!(table.len(), model.len());
+        prop_assert_eq!(table.expires(), model.values().filter(|v| v.1).count());
+        for (k, (v, _)) in &model {
+            prop_assert_eq!(get(&table, &k.to_le_bytes()), Some(*v));
+        }
+    }
+
+    /// SCAN's guarantee: what stays is seen, whatever grows and shrinks between.
+    #[test]
+    fn scan_sees_all_that_stays(
+        stay in 1u32..5000,
+        phases in prop::collection::vec((any::<bool>(), 0u32..6000), 0..40),
+    ) {
+        let mut table = Table::new(KeyHasher::new());
+        for i in 0..stay {
+            put(&mut table, format!("stay:{i}").as_bytes(), 0);
+        }
+        let mut seen = HashSet::new();
+        let (mut cursor, mut noise, mut phase, mut steps) = (0, 0u32, phases.iter(), 0u64);
+        loop {
+            cursor = table.scan(cursor, |entry| { seen.insert(entry.key().to_vec()); });
+            if cursor == 0 { break }
+            steps += 1;
+            prop_assert!(steps < 100_000);
+            if steps % 7 == 0 && let Some((grow, count)) = phase.next() {
+                for _ in 0..*count {
+                    if *grow {
+                        put(&mut table, format!("noise:{noise}").as_bytes(), 1);
+                        noise += 1;
+                    } else if noise > 0 {
+                        noise -= 1;
+                        delete(&mut table, format!("noise:{noise}").as_bytes());
+                    }
+                }
+            }
+        }
+        for i in 0..stay {
+            let key = format!("stay:{i}").into_bytes();
+            prop_assert!(seen.contains(&key), "lost {}", i);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Signals that stop the server, taken by the control plane's runtime.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::io::Shared;
+use crate::config::ShutdownFlags;
+use crate::engine::{ShutdownRequest, ShutdownState};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stop {
+    Term,
+    Int,
+}
+
+impl Stop {
+    fn name(self) -> &'static str {
+        match self {
+            Stop::Term => "SIGTERM",
+            Stop::Int => "SIGINT",
+        }
+    }
+}
+
+/// Starts the thread that waits for signals.
+///
+/// # Errors
+/// When the system gives no thread or no handler.
+pub fn listen(shared: Arc<Shared>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
+    let serve = async move {
+        // A shutdown waits to be carried out, or is being.
+        let asked = Arc::new(AtomicBool::new(false));
+        loop {
+            let stop = tokio::select! {
+                Some(()) = terminate.recv() => Stop::Term,
+                Some(()) = interrupt.recv() => Stop::Int,
+                else => return,
+            };
+            let again = asked.swap(true, Ordering::Relaxed);
+            if again && stop == Stop::Int {
+                tracing::warn!("You insist... exiting now.");
+                super::log::flush();
+                std::process::exit(1);
+            }
+            tracing::warn!("Received {} scheduling shutdown...", stop.name());
+            if !again {
+                let (shared, asked) = (shared.clone(), asked.clone());
+                // The engine may be busy: waiting for it must not keep the
+                // second signal from being seen.
+                tokio::task::spawn_blocking(move || shut_down(&shared, stop, &asked));
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || runtime.block_on(serve))?;
+    Ok(())
+}
+
+fn shut_down(shared: &Shared, stop: Stop, asked: &AtomicBool) {
+    let mut server = shared.server.lock();
+    let flags = match stop {
+        Stop::Term => server.config.shutdown_on_sigterm,
+        Stop::Int => server.config.shutdown_on_sigint,
+    };
+    let request = ShutdownRequest {
+        nosave: flags.has(ShutdownFlags::NOSAVE),
+        save: flags.has(ShutdownFlags::SAVE),
+        now: flags.has(ShutdownFlags::NOW),
+        force: flags.has(ShutdownFlags::FORCE),
+    };
+    let result = server.begin_shutdown(request);
+    if result.is_err() && server.shutdown == ShutdownState::None {
+        tracing::warn!(
+            "{} received but errors trying to shut down the server, check the logs for more \
+             information",
+            stop.name()
+        );
+        asked.store(false, Ordering::Relaxed);
+    }
+    drop(server);
+    shared.wake_all();
+}
