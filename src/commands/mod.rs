@@ -1,6 +1,7 @@
 //! The commands, by group of COMMAND DOCS.
 
 pub mod config;
+pub mod connection;
 mod expire_time;
 pub mod generic;
 pub mod server;
@@ -11,6 +12,7 @@ use crate::command::table::Command;
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
+    connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
     server::COMMANDS,

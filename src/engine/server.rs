@@ -91,6 +91,8 @@ pub struct Server {
     pub started_unix_us: i64,
     /// Arguments of the running command that logs must not show.
     pub redact: Vec<usize>,
+    /// When an attack by HTTP was last logged, clock nanoseconds.
+    pub http_logged_ns: Option<u64>,
 }
 
 /// Switches of DEBUG, for tests.
@@ -150,6 +152,7 @@ impl Server {
             executable: String::new(),
             started_unix_us,
             redact: Vec::new(),
+            http_logged_ns: None,
             config,
             registry,
         }

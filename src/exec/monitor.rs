@@ -1,6 +1,5 @@
 //! MONITOR: every command that runs, as a line to those who asked.
 
-use super::dispatch;
 use crate::engine::{ClientId, Flags, Server};
 use crate::util::args;
 
@@ -35,7 +34,7 @@ pub fn feed(server: &mut Server, from: ClientId, argv: &[&[u8]]) {
             client.output.begin();
             client.output.raw(&line);
             server.clients.schedule(monitor);
-            dispatch::check_output_limit(server, monitor);
+            server.check_output_limit(monitor);
         }
     }
 }
