@@ -188,6 +188,8 @@ const ODD: &[&[u8]] = &[
     b"ECHO \"\\x4\"\r\n",
     b"ECHO 'a' \"b\"\r\n",
     b"ECHO \xff\xfe\r\n",
+    b"\"a\\x00b\" \"c\\x00d\" e\r\n",
+    b"CLIENT \"a\\x00b\"\r\n",
 ];
 
 #[test]

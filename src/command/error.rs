@@ -82,9 +82,8 @@ impl CmdError {
 
     /// A subcommand that its container does not have.
     pub fn unknown_subcommand(name: &[u8], container: &str) -> CmdError {
-        let shown = &name[..name.len().min(128)];
         let mut text = b"unknown subcommand '".to_vec();
-        text.extend_from_slice(shown);
+        text.extend_from_slice(shown(name));
         text.extend_from_slice(
             format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
         );
@@ -95,7 +94,7 @@ impl CmdError {
     /// does not tell.
     pub fn subcommand_syntax(name: &[u8], container: &str) -> CmdError {
         let mut text = b"unknown subcommand or wrong number of arguments for '".to_vec();
-        text.extend_from_slice(&name[..name.len().min(128)]);
+        text.extend_from_slice(shown(name));
         text.extend_from_slice(
             format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
         );
@@ -111,6 +110,12 @@ impl CmdError {
     pub fn code(&self) -> &[u8] {
         self.0.split(|byte| *byte == b' ').next().unwrap_or(b"ERR")
     }
+}
+
+/// The part of a name that an error shows. Redis: up to a NUL.
+fn shown(name: &[u8]) -> &[u8] {
+    let end = memchr::memchr(0, name).unwrap_or(name.len());
+    &name[..end.min(128)]
 }
 
 impl From<WrongType> for CmdError {

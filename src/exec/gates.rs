@@ -70,14 +70,20 @@ fn unknown_command(argv: &[&[u8]]) -> CmdError {
         }
         let room = SHOWN_BYTES_MAX - args.len();
         args.push(b'\'');
-        args.extend_from_slice(&arg[..arg.len().min(room)]);
+        args.extend_from_slice(shown(arg, room));
         args.extend_from_slice(b"' ");
     }
     let mut text = b"unknown command '".to_vec();
-    text.extend_from_slice(&argv[0][..argv[0].len().min(SHOWN_BYTES_MAX)]);
+    text.extend_from_slice(shown(argv[0], SHOWN_BYTES_MAX));
     text.extend_from_slice(b"', with args beginning with: ");
     text.extend_from_slice(&args);
     CmdError::err(text)
+}
+
+/// The part of an argument that an error shows. Redis: up to a NUL.
+fn shown(arg: &[u8], bytes_max: usize) -> &[u8] {
+    let end = memchr::memchr(0, arg).unwrap_or(arg.len());
+    &arg[..end.min(bytes_max)]
 }
 
 impl Passage<'_> {
