@@ -15,12 +15,16 @@ fn table() -> String {
         let mut text = entry.command.name.to_owned();
         if entry.has_subcommands() {
             let subcommands = registry.subcommands(entry.id).iter();
-            let mut names: Vec<&str> =
-                subcommands.map(|subcommand| subcommand.command.name).collect();
+            let mut names: Vec<&str> = subcommands
+                .map(|subcommand| subcommand.command.name)
+                .collect();
             names.sort_unstable();
             let _ = write!(text, " ({})", names.join(", "));
         }
-        groups.entry(entry.command.group.name()).or_default().push(text);
+        groups
+            .entry(entry.command.group.name())
+            .or_default()
+            .push(text);
     }
     let mut table = String::from("| group | commands |\n| --- | --- |\n");
     for (group, mut commands) in groups {
