@@ -76,9 +76,15 @@ impl Users {
             .is_some_and(|user| user.enabled && user.nopass)
     }
 
-    /// Whether these may log in.
-    pub fn authenticate(&self, name: &[u8], password: &[u8]) -> bool {
-        self.get(name).is_some_and(|user| user.accepts(password))
+    /// Whether the default user takes any password.
+    pub fn default_needs_no_password(&self) -> bool {
+        self.get(DEFAULT_USER.as_bytes())
+            .is_some_and(|user| user.nopass)
+    }
+
+    /// The user that these log in as.
+    pub fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<&User> {
+        self.get(name).filter(|user| user.accepts(password))
     }
 }
 
@@ -89,12 +95,17 @@ mod tests {
     #[test]
     fn default_user_follows_requirepass() {
         let mut users = Users::default();
-        assert!(users.open_to_all() && users.authenticate(b"default", b"whatever"));
+        let fits = |users: &Users, name: &str, password: &str| {
+            users
+                .authenticate(name.as_bytes(), password.as_bytes())
+                .is_some()
+        };
+        assert!(users.open_to_all() && fits(&users, "default", "whatever"));
         users.require_password(b"secret");
-        assert!(!users.open_to_all());
-        assert!(users.authenticate(b"default", b"secret"));
-        assert!(!users.authenticate(b"default", b"secre"));
-        assert!(!users.authenticate(b"nobody", b"secret"));
+        assert!(!users.open_to_all() && !users.default_needs_no_password());
+        assert!(fits(&users, "default", "secret"));
+        assert!(!fits(&users, "default", "secre") && !fits(&users, "default", ""));
+        assert!(!fits(&users, "nobody", "secret"));
         users.require_password(b"");
         assert!(users.open_to_all());
     }

@@ -101,6 +101,17 @@ impl CmdError {
         CmdError::err(text)
     }
 
+    /// A subcommand with arguments that it does not take, where the arity alone
+    /// does not tell.
+    pub fn subcommand_syntax(name: &[u8], container: &str) -> CmdError {
+        let mut text = b"unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(shown(name, SHOWN_BYTES_MAX));
+        text.extend_from_slice(
+            format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
+        );
+        CmdError::err(text)
+    }
+
     /// The error line without the dash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

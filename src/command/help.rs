@@ -65,10 +65,10 @@ fn shown(arg: &Arg) -> String {
         Some(token) if !token.is_empty() => format!("{token} {value}"),
         _ => value,
     };
-    let repeated = if arg.multiple {
-        format!("{once} [{once} ...]")
-    } else {
-        once
+    let repeated = match &arg.kind {
+        _ if !arg.multiple => once,
+        ArgKind::OneOf(_) | ArgKind::Block(_) => format!("{once} [...]"),
+        _ => format!("{once} [{once} ...]"),
     };
     if arg.optional {
         format!("[{repeated}]")
@@ -98,5 +98,6 @@ mod tests {
             usage("[TYPE type:(A | B)] [ID id:{client-id:integer...}]"),
             " [TYPE (A|B)] [ID <client-id> [<client-id> ...]]"
         );
+        assert_eq!(usage("data:{k:key v:string}..."), " <k> <v> [...]");
     }
 }

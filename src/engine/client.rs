@@ -90,6 +90,15 @@ pub enum Pause {
     All,
 }
 
+/// How CLIENT UNBLOCK ends a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unblock {
+    /// With the reply of a wait that has timed out.
+    Timeout,
+    /// With an error.
+    Error,
+}
+
 /// Client class, as output buffer limits know them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientKind {
@@ -166,24 +175,45 @@ pub struct Client {
     pub last_command: Option<CommandId>,
     /// Replies that wait to be taken by the I/O thread.
     pub output: Output,
-    /// Bytes that the I/O thread has taken and not written yet.
+    /// Bytes that the I/O thread has taken and not written yet, as it last told.
     pub in_flight_bytes: usize,
+    /// The pieces that these bytes are in.
+    pub in_flight_chunks: usize,
     /// Since when the output is above the soft limit, clock nanoseconds.
     pub soft_limit_since_ns: Option<u64>,
     /// Bytes of requests received and not executed, the running one included.
     pub query_bytes: usize,
-    /// Free bytes of the connection's own read buffer.
+    /// Bytes that can be received without another allocation: what the
+    /// connection keeps of its own, and its share of the thread's read buffer.
     pub query_free_bytes: usize,
-    /// Bytes of arguments held apart from the read buffer.
+    /// Most bytes of a request since the last look.
+    pub query_peak_bytes: usize,
+    /// Free bytes beyond which the I/O thread gives its own back.
+    pub query_trim_to_bytes: Option<usize>,
+    /// Bytes of the arguments of the running command, or of those that wait.
     pub args_bytes: usize,
-    /// Room of the reply buffer, bytes (Redis resizes it with use).
+    /// Bytes of replies that count as the reply buffer, the rest as a list of
+    /// further ones (Redis resizes it with use).
     pub reply_room_bytes: usize,
-    /// Most bytes of replies at once since the last look.
+    /// Most of them used since the last look.
     pub reply_peak_bytes: usize,
     /// Time of that look, clock nanoseconds.
     pub reply_peak_since_ns: u64,
+    /// CLIENT UNBLOCK has ended its wait.
+    pub unblock: Option<Unblock>,
     /// Whether its I/O thread has been told to look at it.
     pub scheduled: bool,
+}
+
+/// Pending replies as CLIENT LIST counts them.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct PendingOutput {
+    /// Bytes in the reply buffer (`obl`).
+    pub buffer_bytes: usize,
+    /// Further pieces (`oll`) …
+    pub list_chunks: usize,
+    /// … and their bytes (`omem`), to which the output limits apply.
+    pub list_bytes: usize,
 }
 
 /// Initial and largest room of a reply buffer, bytes.
@@ -212,13 +242,17 @@ impl Client {
             last_command: None,
             output: Output::default(),
             in_flight_bytes: 0,
+            in_flight_chunks: 0,
             soft_limit_since_ns: None,
             query_bytes: 0,
             query_free_bytes: 0,
+            query_peak_bytes: 0,
+            query_trim_to_bytes: None,
             args_bytes: 0,
             reply_room_bytes: REPLY_ROOM_BYTES,
-            reply_peak_bytes: 0,
+            reply_peak_bytes: REPLY_ROOM_BYTES,
             reply_peak_since_ns: now_ns,
+            unblock: None,
             scheduled: false,
         }
     }
@@ -246,15 +280,36 @@ impl Client {
         self.output.len() + self.in_flight_bytes
     }
 
+    /// The same, as lists and limits count them.
+    pub fn pending_output(&self) -> PendingOutput {
+        let total = self.output_bytes();
+        let buffer_bytes = total.min(self.reply_room_bytes);
+        if buffer_bytes == total {
+            return PendingOutput {
+                buffer_bytes,
+                ..PendingOutput::default()
+            };
+        }
+        let chunks = self.in_flight_chunks + self.output.chunks();
+        PendingOutput {
+            buffer_bytes,
+            list_chunks: chunks.saturating_sub(1).max(1),
+            list_bytes: total - buffer_bytes,
+        }
+    }
+
     /// What the client costs, bytes.
     pub fn memory_bytes(&self) -> usize {
+        let strings = [&self.name, &self.lib[0], &self.lib[1]];
         size_of::<Client>()
-            + self.name.capacity()
+            + strings.iter().map(|text| text.capacity()).sum::<usize>()
+            + self.raw.addr.capacity()
+            + self.raw.laddr.capacity()
+            + self.user.capacity()
             + self.query_bytes
             + self.query_free_bytes
             + self.args_bytes
-            + self.output.buf_bytes().1
-            + self.output.full_chunks().1
+            + self.output.capacity()
             + self.in_flight_bytes
     }
 
@@ -266,14 +321,10 @@ impl Client {
                 letters.push(letter);
             }
         };
-        add(
-            self.flags.has(Flags::REPLICA) && !self.flags.has(Flags::MONITOR),
-            'S',
-        );
         add(self.flags.has(Flags::MONITOR), 'O');
+        add(self.kind() == ClientKind::Replica, 'S');
         add(self.flags.has(Flags::PUBSUB), 'P');
-        add(self.flags.has(Flags::BLOCKED), 'b');
-        add(self.flags.has(Flags::PAUSED), 'b');
+        add(self.flags.has(Flags::BLOCKED | Flags::PAUSED), 'b');
         add(self.closing == Closing::AfterReply, 'c');
         add(self.closing == Closing::Now, 'A');
         add(self.flags.has(Flags::UNIX_SOCKET), 'U');

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::client::{Client, ClientId, Closing, RawClient};
+use super::client::{Client, ClientId, Closing, Flags, RawClient};
 
 /// The clients by handle and by number.
 pub struct Clients {
@@ -36,7 +36,7 @@ impl Clients {
         }
     }
 
-    /// Number of connected clients.
+    /// Number of connected clients; one that is being cut off does not count.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -78,8 +78,12 @@ impl Clients {
         *generation = generation.wrapping_add(1);
         self.free.push(handle.slot);
         self.by_id.remove(&client.id);
-        self.monitors.retain(|monitor| *monitor != handle);
-        self.paused.retain(|paused| *paused != handle);
+        if client.flags.has(Flags::MONITOR) {
+            self.monitors.retain(|monitor| *monitor != handle);
+        }
+        if client.flags.has(Flags::PAUSED) {
+            self.paused.retain(|paused| *paused != handle);
+        }
         Some(client)
     }
 
@@ -106,12 +110,13 @@ impl Clients {
         self.by_id.get(&id).copied()
     }
 
-    /// All clients, oldest first.
+    /// All clients that count, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
         let mut clients: Vec<&Client> = self
             .slots
             .iter()
             .filter_map(|(_, client)| client.as_deref())
+            .filter(|client| client.closing != Closing::Now)
             .collect();
         clients.sort_unstable_by_key(|client| client.id);
         clients.into_iter()
@@ -164,12 +169,17 @@ impl Clients {
         !self.scheduled[io_thread].is_empty()
     }
 
-    /// Ends a connection.
+    /// Ends a connection. Cut off at once, it is as good as gone for all
+    /// commands, though its I/O thread has still to close the socket.
     pub fn close(&mut self, handle: ClientId, when: Closing) {
         if let Some(client) = self.get_mut(handle)
             && client.closing < when
         {
             client.closing = when;
+            let id = client.id;
+            if when == Closing::Now {
+                self.by_id.remove(&id);
+            }
             self.schedule(handle);
         }
     }

@@ -6,14 +6,11 @@ use super::client::Client;
 use super::server::Server;
 
 /// `id=… addr=… …`, fields and order of Redis 7.0, library fields of 7.2 behind.
+/// Subscriptions, transactions and client caches are not there yet: their
+/// fields have the values of a client that uses none.
 pub(super) fn line(server: &Server, client: &Client) -> String {
     let seconds = |since_ns: u64| server.now_ns.saturating_sub(since_ns) / 1_000_000_000;
-    let (buffered, _) = client.output.buf_bytes();
-    let (chunks, chunk_bytes) = client.output.full_chunks();
-    let room = client.reply_room_bytes;
-    let (first, overflow) = (buffered.min(room), buffered.saturating_sub(room));
-    let omem = chunk_bytes + overflow + client.in_flight_bytes;
-    let listed = chunks + usize::from(overflow > 0) + usize::from(client.in_flight_bytes > 0);
+    let pending = client.pending_output();
     let command = client
         .last_command
         .map_or("NULL", |command| server.registry[command].full_name());
@@ -40,11 +37,11 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         client.query_bytes,
         client.query_free_bytes,
         client.args_bytes,
-        room,
+        client.reply_room_bytes,
         client.reply_peak_bytes,
-        first,
-        listed,
-        omem,
+        pending.buffer_bytes,
+        pending.list_chunks,
+        pending.list_bytes,
         client.memory_bytes(),
         events,
         command,

@@ -1,6 +1,6 @@
-//! Clients coming and going, and CLIENT PAUSE.
+//! Clients coming and going, CLIENT PAUSE and CLIENT UNBLOCK.
 
-use super::client::{ClientId, Flags, Pause, RawClient};
+use super::client::{ClientId, Closing, Flags, Pause, RawClient, Unblock};
 use super::server::{PauseState, Server};
 
 const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode is \
@@ -37,7 +37,7 @@ impl Server {
         let id = self.clients.add(raw, self.now_ns);
         let authenticated = self.users.open_to_all();
         self.client(id).authenticated = authenticated;
-        tracing::trace!("Accepted {}", self.client(id).raw.addr);
+        tracing::debug!("Accepted {}", self.client(id).raw.addr);
         id
     }
 
@@ -50,6 +50,66 @@ impl Server {
         }
     }
 
+    /// RESET: a client as if it had just connected, its number and library
+    /// apart. A monitor stops being one.
+    pub fn reset_client(&mut self, id: ClientId) {
+        let authenticated = self.users.open_to_all();
+        let client = self.client(id);
+        let was_monitor = client.flags.has(Flags::MONITOR);
+        let cleared = Flags::MONITOR
+            | Flags::PUBSUB
+            | Flags::READONLY
+            | Flags::REPLY_OFF
+            | Flags::REPLY_SKIP_NEXT
+            | Flags::NO_TOUCH;
+        client.flags.set(cleared, false);
+        client.db = Default::default();
+        client.resp3 = false;
+        client.name.clear();
+        client.user = crate::acl::DEFAULT_USER.to_owned();
+        client.authenticated = authenticated;
+        if was_monitor {
+            self.clients.monitors.retain(|monitor| *monitor != id);
+        }
+    }
+
+    /// Whether a client may run commands: it has logged in, or need not.
+    #[inline]
+    pub fn may_run_commands(&self, client: &super::Client) -> bool {
+        client.authenticated || self.users.open_to_all()
+    }
+
+    /// Ends the wait of a blocked client; false when it does not wait (nor can
+    /// a client be unblocked that only CLIENT PAUSE holds back).
+    pub fn unblock_client(&mut self, id: ClientId, how: Unblock) -> bool {
+        let Some(client) = self.clients.get_mut(id) else {
+            return false;
+        };
+        let blocked = client.flags.has(Flags::BLOCKED);
+        if blocked {
+            client.unblock = Some(how);
+            self.clients.schedule(id);
+        }
+        blocked
+    }
+
+    /// Cuts off a client that speaks HTTP: a browser made to talk to us by a
+    /// page of an attacker. Logged once a minute at most.
+    pub fn refuse_http(&mut self, id: ClientId) {
+        const LOG_EVERY_NS: u64 = 60_000_000_000;
+        let silent = |logged_ns: u64| self.now_ns.saturating_sub(logged_ns) < LOG_EVERY_NS;
+        if !self.http_logged_ns.is_some_and(silent) {
+            self.http_logged_ns = Some(self.now_ns);
+            let from = self.clients.get(id).map_or("", |client| &client.raw.addr);
+            tracing::warn!(
+                "Possible SECURITY ATTACK detected. Somebody sends POST or Host: as commands, \
+                 probably to have a web browser speak to this server (Cross Protocol Scripting). \
+                 Connection from {from} aborted."
+            );
+        }
+        self.clients.close(id, Closing::Now);
+    }
+
     /// CONFIG RESETSTAT.
     pub fn reset_stats(&mut self) {
         self.stats.reset();
@@ -58,7 +118,7 @@ impl Server {
     }
 
     /// Holds commands back until a time, Unix milliseconds. A pause in force
-    /// is only ever made longer and stricter.
+    /// is only ever made longer and stricter; one that is over at once ends.
     pub fn begin_pause(&mut self, what: Pause, until_ms: i64) {
         let old = self.pause.unwrap_or(PauseState { what, until_ms });
         let what = if what > old.what { what } else { old.what };
@@ -66,6 +126,7 @@ impl Server {
             what,
             until_ms: until_ms.max(old.until_ms),
         });
+        self.check_pause();
     }
 
     /// Ends CLIENT PAUSE; the waiting clients go on.

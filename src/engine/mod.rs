@@ -4,14 +4,18 @@
 mod client;
 mod clients;
 mod describe;
+mod figures;
 pub mod hooks;
 mod lifecycle;
 pub mod running;
 mod server;
 mod shutdown;
+mod upkeep;
 
-pub use client::{Client, ClientId, ClientKind, Closing, Flags, Pause, RawClient};
-pub use client::{REPLY_ROOM_BYTES, REPLY_ROOM_BYTES_MIN};
+pub use client::{
+    Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
+};
 pub use clients::Clients;
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState};
 pub use shutdown::ShutdownError;
+pub use upkeep::{QUERY_ROOM_BYTES, UNAUTHENTICATED_OUTPUT_BYTES_MAX};

@@ -69,6 +69,8 @@ pub struct Server {
     pub rng: SmallRng,
     /// 40 hex digits that name this run.
     pub run_id: String,
+    /// 40 hex digits that name the history of this data set.
+    pub replication_id: String,
     /// CLIENT PAUSE.
     pub pause: Option<PauseState>,
     /// Stopping.
@@ -89,6 +91,8 @@ pub struct Server {
     pub started_unix_us: i64,
     /// Arguments of the running command that logs must not show.
     pub redact: Vec<usize>,
+    /// When an attack by HTTP was last logged, clock nanoseconds.
+    pub http_logged_ns: Option<u64>,
 }
 
 /// Switches of DEBUG, for tests.
@@ -120,19 +124,24 @@ impl Server {
     pub fn new(config: Config, registry: Registry, io_threads: usize) -> Server {
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let run_id = random_hex(&mut rng, 40);
+        let replication_id = random_hex(&mut rng, 40);
         let clock = Clock::default();
         let started_unix_us = clock.unix_us(0);
+        let mut stats = Stats::new(registry.len());
+        // Redis: a server that never saved counts as saved when it started.
+        stats.persistence.last_save_s = started_unix_us / 1_000_000;
         let mut keyspace = Keyspace::new(config.databases as usize);
         keyspace.access.follow(&config);
         Server {
             keyspace,
             clients: Clients::new(io_threads),
             users: Users::default(),
-            stats: Stats::new(registry.len()),
+            stats,
             now_ns: clock.monotonic_ns(),
             clock,
             rng,
             run_id,
+            replication_id,
             pause: None,
             shutdown: ShutdownState::None,
             running: None,
@@ -143,6 +152,7 @@ impl Server {
             executable: String::new(),
             started_unix_us,
             redact: Vec::new(),
+            http_logged_ns: None,
             config,
             registry,
         }

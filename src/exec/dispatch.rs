@@ -8,7 +8,7 @@ use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
-use crate::engine::{Client, ClientId, Closing, Flags, Server};
+use crate::engine::{Client, ClientId, Flags, Server};
 use crate::resp::Reply;
 
 /// What became of a request.
@@ -32,6 +32,10 @@ pub fn run(
     let Some(client) = server.clients.get(id) else {
         return Outcome::Executed;
     };
+    if lookup == Lookup::UnknownCommand && is_http(argv) {
+        server.refuse_http(id);
+        return Outcome::Executed;
+    }
     let checked = gates::check(server, client, argv, lookup);
     let client = server.client(id);
     client.output.begin();
@@ -54,6 +58,12 @@ pub fn run(
     }
     after_reply(server, id, mark);
     Outcome::Executed
+}
+
+/// The first words of lines that only HTTP requests have.
+fn is_http(argv: &[&[u8]]) -> bool {
+    let first = argv.first().copied().unwrap_or_default();
+    first.eq_ignore_ascii_case(b"POST") || first.eq_ignore_ascii_case(b"Host:")
 }
 
 fn postpone(server: &mut Server, id: ClientId) {
@@ -215,38 +225,9 @@ fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::Mark) {
         client.flags.set(Flags::REPLY_SKIP, next);
         client.flags.set(Flags::REPLY_SKIP_NEXT, false);
     }
-    let pending = client.output_bytes();
-    client.reply_peak_bytes = client.reply_peak_bytes.max(pending);
-    check_output_limit(server, id);
-}
-
-/// Ends a client whose pending output exceeds its class's limit.
-#[inline]
-pub fn check_output_limit(server: &mut Server, id: ClientId) {
-    let Some(client) = server.clients.get_mut(id) else {
-        return;
-    };
-    let bytes = client.output_bytes() as u64;
-    let limit = server.config.client_output_buffer_limits[client.kind().index()];
-    let hard = limit.hard_bytes != 0 && bytes >= limit.hard_bytes;
-    let mut soft = limit.soft_bytes != 0 && bytes >= limit.soft_bytes;
-    if soft {
-        let since = *client.soft_limit_since_ns.get_or_insert(server.now_ns);
-        soft = server.now_ns.saturating_sub(since) > u64::from(limit.soft_seconds) * 1_000_000_000;
-    } else {
-        client.soft_limit_since_ns = None;
-    }
-    if (hard || soft) && client.closing != Closing::Now {
-        let line = server.describe_client(id);
-        tracing::warn!(
-            "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
-        );
-        server.stats.output_buffer_disconnections += 1;
-        if let Some(client) = server.clients.get_mut(id) {
-            client.output.clear();
-        }
-        server.clients.close(id, Closing::Now);
-    }
+    let used = client.output_bytes().min(client.reply_room_bytes);
+    client.reply_peak_bytes = client.reply_peak_bytes.max(used);
+    server.check_output_limit(id);
 }
 
 /// `enable-debug-command` and `enable-module-command`.

@@ -60,7 +60,7 @@ fn known(
     match lookup {
         Lookup::Found(id) => Ok(id),
         // Whether a command exists is not for strangers to learn.
-        _ if !client.authenticated => Err(CmdError::NoAuth),
+        _ if !server.may_run_commands(client) => Err(CmdError::NoAuth),
         Lookup::UnknownCommand => Err(unknown_command(argv)),
         Lookup::UnknownSubcommand(container) => {
             let entry = &server.registry[container];
@@ -98,7 +98,7 @@ impl Passage<'_> {
 
     #[inline]
     fn authenticated(&self) -> Result<(), CmdError> {
-        if self.client.authenticated || self.command.has(flag::NO_AUTH) {
+        if self.command.has(flag::NO_AUTH) || self.server.may_run_commands(self.client) {
             return Ok(());
         }
         Err(CmdError::NoAuth)

@@ -19,6 +19,8 @@ pub const BIG_ARG_BYTES: usize = 32 * 1024;
 const TAKE_OVER_BYTES: usize = 16 * 1024;
 /// Least that is reserved for a big argument; beyond, it doubles as it fills.
 const RESERVE_BYTES: usize = 256 * 1024;
+/// Most that is kept for the next big argument.
+const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What a client may send.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +54,12 @@ impl Limits {
 
 /// A request that cannot be understood; the connection ends with its text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ProtocolError(pub String);
+pub struct ProtocolError(pub Vec<u8>);
 
 fn error<T>(text: &str) -> Result<T, ProtocolError> {
-    Err(ProtocolError(format!("Protocol error: {text}")))
+    Err(ProtocolError(
+        [b"Protocol error: ", text.as_bytes()].concat(),
+    ))
 }
 
 /// What the parser found at the front of the buffer.
@@ -101,6 +105,8 @@ struct Pending {
 #[derive(Debug, Default)]
 pub struct Parser {
     pending: Option<Box<Pending>>,
+    /// Room for the next big argument: who sent one will send another.
+    spare: Vec<u8>,
 }
 
 enum Line<'a> {
@@ -110,6 +116,7 @@ enum Line<'a> {
 
 /// The line at `at`: up to a CR, with one more byte behind it that is skipped
 /// unseen (as Redis does).
+#[inline]
 fn line(buf: &[u8], at: usize) -> Line<'_> {
     match memchr::memchr(b'\r', &buf[at..]) {
         Some(len) if at + len + 1 < buf.len() => Line::Found {
@@ -120,36 +127,74 @@ fn line(buf: &[u8], at: usize) -> Line<'_> {
     }
 }
 
-fn too_long(buf: &[u8], at: usize) -> bool {
-    let rest = &buf[at..];
-    rest.len() > INLINE_BYTES_MAX && memchr::memchr(b'\r', rest).is_none()
+/// A complete length line of the kind at `at` with a plain number of up to
+/// eight digits, and where the next line begins: the common case without a
+/// search. None: look closer.
+#[inline]
+fn short_length(buf: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
+    const DIGITS_MAX: usize = 8;
+    let text = &buf[at.min(buf.len())..];
+    if text.first() != Some(&kind) {
+        return None;
+    }
+    let mut number = 0usize;
+    for (index, byte) in text.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            if number == 0 && index > 1 {
+                return None; // A leading zero.
+            }
+            number = number * 10 + usize::from(digit);
+        } else {
+            let complete = *byte == b'\r' && index > 1 && index + 1 < text.len();
+            return complete.then_some((number, at + index + 2));
+        }
+    }
+    None
 }
 
-/// Parses a length; the common short ones without a detour.
-fn length(text: &[u8]) -> Option<i64> {
-    match text {
-        [digit @ b'0'..=b'9'] => Some(i64::from(digit - b'0')),
-        [tens @ b'1'..=b'9', ones @ b'0'..=b'9'] => {
-            Some(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+/// Whether a line without an end is longer than any may be. Redis: what is
+/// behind a NUL is not seen, so a line with one never ends.
+fn too_long(buf: &[u8], at: usize) -> bool {
+    let rest = &buf[at..];
+    rest.len() > INLINE_BYTES_MAX
+        && memchr::memchr2(b'\r', 0, rest).is_none_or(|end| rest[end] == 0)
+}
+
+/// Why a line that is there makes no sense.
+enum BadLine {
+    /// It has a NUL and counts as not ended.
+    Endless,
+    Error(ProtocolError),
+}
+
+impl BadLine {
+    fn new<T>(line: &[u8], text: &str) -> Result<T, BadLine> {
+        if memchr::memchr(0, line).is_some() {
+            return Err(BadLine::Endless);
         }
-        _ => num::parse_i64(text),
+        error(text).map_err(BadLine::Error)
     }
 }
 
-fn bulk_length(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
+fn bulk_length(text: &[u8], limits: &Limits) -> Result<usize, BadLine> {
     match text {
-        [b'$', digits @ ..] => match length(digits) {
+        [b'$', digits @ ..] => match num::parse_i64(digits) {
             Some(len) if len >= 0 && len as u64 <= limits.bulk_bytes_max => {
                 if limits.unauthenticated && len > 16 * 1024 {
-                    return error("unauthenticated bulk length");
+                    return BadLine::new(text, "unauthenticated bulk length");
                 }
                 Ok(len as usize)
             }
-            _ => error("invalid bulk length"),
+            _ => BadLine::new(text, "invalid bulk length"),
         },
-        [first, ..] => error(&format!("expected '$', got '{}'", char::from(*first))),
-        // The line is empty: the byte looked at is its CR.
-        [] => error("expected '$', got '\r'"),
+        [0, ..] => Err(BadLine::Endless),
+        _ => {
+            // The byte looked at is the CR where the line is empty.
+            let got = text.first().copied().unwrap_or(b'\r');
+            let quoted: &[&[u8]] = &[b"Protocol error: expected '$', got '", &[got], b"'"];
+            Err(BadLine::Error(ProtocolError(quoted.concat())))
+        }
     }
 }
 
@@ -171,6 +216,22 @@ impl Parser {
             bulk.reserve_exact(missing.min(bulk.len().max(RESERVE_BYTES)));
         }
         Some((bulk, missing))
+    }
+
+    /// Bytes kept for the next big argument.
+    pub fn spare_bytes(&self) -> usize {
+        self.spare.capacity()
+    }
+
+    /// Keeps no more than this for the next big argument.
+    pub fn trim_spare(&mut self, bytes: usize) {
+        if self.spare.capacity() > bytes {
+            self.spare = if bytes < BIG_ARG_BYTES {
+                Vec::new()
+            } else {
+                Vec::with_capacity(bytes)
+            };
+        }
     }
 
     /// Says that `count` bytes were read into the argument of [`Parser::receiving`].
@@ -210,14 +271,19 @@ impl Parser {
         ranges: &mut Vec<Range<u32>>,
         limits: &Limits,
     ) -> Result<Request, ProtocolError> {
-        let (count, mut at) = match line(buf, 0) {
-            Line::Found { text, next } => (length(&text[1..]), next),
-            Line::Missing if too_long(buf, 0) => return error("too big mbulk count string"),
-            Line::Missing => return Ok(Request::Incomplete { consumed: 0 }),
-        };
-        let count = match count {
-            Some(count) if count <= limits.args_max => count,
-            _ => return error("invalid multibulk length"),
+        let short = short_length(buf, 0, b'*');
+        let (count, mut at) = match short {
+            Some((count, next)) => (count as i64, next),
+            None => match line(buf, 0) {
+                Line::Found { text, next } => match num::parse_i64(&text[1..]) {
+                    Some(count) if count <= limits.args_max => (count, next),
+                    _ => match BadLine::new(text, "invalid multibulk length") {
+                        Err(BadLine::Error(error)) => return Err(error),
+                        Ok(()) | Err(BadLine::Endless) => return endless_count(buf),
+                    },
+                },
+                Line::Missing => return endless_count(buf),
+            },
         };
         if limits.unauthenticated && count > 10 {
             return error("unauthenticated multibulk length");
@@ -227,13 +293,15 @@ impl Parser {
         }
         let start = at;
         for _ in 0..count {
-            let Line::Found { text, next } = line(buf, at) else {
-                if too_long(buf, at) {
-                    return error("too big bulk count string");
+            let (len, next) = match short_length(buf, at, b'$') {
+                Some((len, next)) if len as u64 <= limits.bulk_bytes_max.min(16 * 1024) => {
+                    (len, next)
                 }
-                return self.suspend(buf, start, count as usize, limits);
+                _ => match bulk_header(buf, at, limits)? {
+                    Some(header) => header,
+                    None => return self.suspend(buf, start, count as usize, limits),
+                },
             };
-            let len = bulk_length(text, limits)?;
             if buf.len() - next < len + 2 {
                 if len >= BIG_ARG_BYTES {
                     return self.take_over(buf, start, count as usize, limits);
@@ -301,7 +369,11 @@ impl Parser {
                 if bulk.len() < *len {
                     return Ok(Request::Incomplete { consumed: at });
                 }
-                pending.args.push(Bytes::from(std::mem::take(bulk)));
+                let bulk = std::mem::take(bulk);
+                if (BIG_ARG_BYTES..=SPARE_BYTES_MAX).contains(&bulk.len()) {
+                    self.spare = Vec::with_capacity(bulk.len());
+                }
+                pending.args.push(Bytes::from(bulk));
                 (pending.bulk, pending.skip) = (None, 2);
                 pending.args_left -= 1;
                 continue;
@@ -311,23 +383,55 @@ impl Parser {
                 self.pending = None;
                 return Ok(Request::Owned { consumed: at, args });
             }
-            match line(buf, at) {
-                Line::Found { text, next } => {
-                    let len = bulk_length(text, limits)?;
-                    let ahead = len.min((buf.len() - next).max(BIG_ARG_BYTES));
-                    pending.bulk = Some((Vec::with_capacity(ahead), len));
-                    pending.bytes += size_of::<Bytes>();
-                    at = next;
-                }
-                Line::Missing if too_long(buf, at) => return error("too big bulk count string"),
-                Line::Missing => return Ok(Request::Incomplete { consumed: at }),
-            }
+            let Some((len, next)) = bulk_header(buf, at, limits)? else {
+                return Ok(Request::Incomplete { consumed: at });
+            };
+            // Not much larger, or the argument would keep room that it has no use for.
+            let spare = self.spare.capacity();
+            let bulk = if (BIG_ARG_BYTES..=spare).contains(&len) && spare - len <= spare / 8 {
+                std::mem::take(&mut self.spare)
+            } else {
+                Vec::with_capacity(len.min((buf.len() - next).max(BIG_ARG_BYTES)))
+            };
+            pending.bulk = Some((bulk, len));
+            pending.bytes += size_of::<Bytes>();
+            at = next;
         }
     }
 }
 
+fn endless_count(buf: &[u8]) -> Result<Request, ProtocolError> {
+    if too_long(buf, 0) {
+        return error("too big mbulk count string");
+    }
+    Ok(Request::Incomplete { consumed: 0 })
+}
+
+/// The length of the argument that begins at `at` and where its bytes do;
+/// none while its line is not complete.
+#[inline]
+fn bulk_header(
+    buf: &[u8],
+    at: usize,
+    limits: &Limits,
+) -> Result<Option<(usize, usize)>, ProtocolError> {
+    if let Line::Found { text, next } = line(buf, at) {
+        match bulk_length(text, limits) {
+            Ok(len) => return Ok(Some((len, next))),
+            Err(BadLine::Error(error)) => return Err(error),
+            Err(BadLine::Endless) => {}
+        }
+    }
+    if too_long(buf, at) {
+        return error("too big bulk count string");
+    }
+    Ok(None)
+}
+
 fn inline(buf: &[u8]) -> Result<Request, ProtocolError> {
-    let Some(end) = memchr::memchr(b'\n', buf) else {
+    // As in `too_long`, a NUL hides what is behind it.
+    let end = memchr::memchr2(b'\n', 0, buf).filter(|end| buf[*end] == b'\n');
+    let Some(end) = end else {
         if buf.len() > INLINE_BYTES_MAX {
             return error("too big inline request");
         }
@@ -374,7 +478,10 @@ mod tests {
             loop {
                 ranges.clear();
                 let consumed = match parser.next(&buf, &mut ranges, limits) {
-                    Err(ProtocolError(text)) => return (requests, Some(text)),
+                    Err(ProtocolError(text)) => {
+                        let text = String::from_utf8_lossy(&text).into_owned();
+                        return (requests, Some(text));
+                    }
                     Ok(Request::Here { consumed }) => {
                         let args = ranges.iter();
                         requests.push(

@@ -60,14 +60,14 @@ impl Output {
         self.buf.is_empty() && self.full.is_empty()
     }
 
-    /// Bytes in the buffer being written, and its capacity.
-    pub fn buf_bytes(&self) -> (usize, usize) {
-        (self.buf.len(), self.buf.capacity())
+    /// Number of pieces that wait.
+    pub fn chunks(&self) -> usize {
+        self.full.len() + usize::from(!self.buf.is_empty())
     }
 
-    /// Number of full chunks and their bytes.
-    pub fn full_chunks(&self) -> (usize, usize) {
-        (self.full.len(), self.full_bytes)
+    /// Memory of what waits and of the buffer being written, bytes.
+    pub fn capacity(&self) -> usize {
+        self.full_bytes + self.buf.capacity()
     }
 
     /// Called before each command: begins a new chunk when the buffer is full.
@@ -123,22 +123,31 @@ impl Output {
         self.full.push_back(Chunk::Shared(bytes));
     }
 
-    /// Takes everything out: the full chunks, then the buffer, for which
-    /// `spare` (emptied) takes its place.
-    pub fn take(&mut self, chunks: &mut VecDeque<Chunk>, mut spare: Vec<u8>) {
-        chunks.append(&mut self.full);
-        self.full_bytes = 0;
-        spare.clear();
-        let buf = std::mem::replace(&mut self.buf, spare);
-        if !buf.is_empty() {
-            chunks.push_back(Chunk::Owned(buf));
-        }
+    /// Whether there is no buffer to write to: one that is lent saves its
+    /// allocation and growth.
+    #[inline]
+    pub fn wants_buffer(&self) -> bool {
+        self.buf.capacity() == 0
     }
 
-    /// Gives the idle buffer another capacity, bytes.
-    pub fn resize_buf(&mut self, bytes: usize) {
-        if self.buf.is_empty() {
-            self.buf = Vec::with_capacity(bytes);
+    /// Writes go to this empty buffer from now on.
+    #[inline]
+    pub fn lend(&mut self, buf: Vec<u8>) {
+        debug_assert!(buf.is_empty() && self.buf.is_empty());
+        self.buf = buf;
+    }
+
+    /// Takes everything out, the buffer too, so that nothing is kept while
+    /// nothing is written.
+    pub fn take(&mut self, chunks: &mut VecDeque<Chunk>) {
+        self.full_bytes = 0;
+        if !self.full.is_empty() {
+            chunks.append(&mut self.full);
+            self.full.shrink_to(0);
+        }
+        let buf = std::mem::take(&mut self.buf);
+        if buf.capacity() > 0 {
+            chunks.push_back(Chunk::Owned(buf));
         }
     }
 
@@ -426,7 +435,7 @@ mod tests {
         assert_eq!((out.len(), out.buf.as_slice()), (6, b"before".as_slice()));
         Reply::new(&mut out, false).bulk_shared(big);
         let mut chunks = VecDeque::new();
-        out.take(&mut chunks, Vec::new());
+        out.take(&mut chunks);
         let all: Vec<u8> = chunks
             .iter()
             .flat_map(|chunk| chunk.as_slice().to_vec())

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::{ClientKind, Closing, Flags, Server};
-use crate::exec::dispatch;
+use super::system;
+use crate::engine::Server;
 use crate::keyspace::expire::{ExpireCycle, ExpireEffort};
-use crate::stats::memory;
 
 /// Clients looked at in one run, at least.
 const CLIENTS_MIN: usize = 5;
@@ -59,8 +58,8 @@ impl Cron {
             sample(server);
         }
         self.clients(server);
-        if server.debug.active_expire {
-            let effort = ExpireEffort::new(server.config.active_expire_effort as u32);
+        if server.debug.active_expire && server.pause.is_none() {
+            let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);
             let spent_ms = started.elapsed().as_millis() as i64;
@@ -76,30 +75,16 @@ impl Cron {
 
     /// A slice of the clients: idle ones, slow ones, their buffers.
     fn clients(&mut self, server: &mut Server) {
-        let count = (server.clients.len() / self.hz as usize).max(CLIENTS_MIN);
+        let count = (server.clients.slot_count() / self.hz as usize).max(CLIENTS_MIN);
         let (ids, next) = server.clients.slice(self.next_client, count);
-        self.next_client = if next >= server.clients.slot_count() {
-            0
-        } else {
-            next
-        };
-        let timeout_ns = u64::from(server.config.timeout_s) * 1_000_000_000;
+        let wraps = next >= server.clients.slot_count();
+        self.next_client = if wraps { 0 } else { next };
         for id in ids {
-            let now_ns = server.now_ns;
-            let Some(client) = server.clients.get_mut(id) else {
-                continue;
-            };
-            let exempt = Flags::MONITOR | Flags::BLOCKED | Flags::PAUSED;
-            let idle = client.kind() == ClientKind::Normal
-                && !client.flags.has(exempt)
-                && now_ns.saturating_sub(client.active_ns) > timeout_ns;
-            if timeout_ns > 0 && idle {
-                tracing::debug!("Closing idle client");
-                server.clients.close(id, Closing::Now);
-                continue;
-            }
-            resize_reply_buffer(server, id);
-            dispatch::check_output_limit(server, id);
+            server.count_client_buffers(id);
+            server.look_after(id);
+        }
+        if wraps {
+            server.stats.clients.end_pass();
         }
     }
 }
@@ -114,51 +99,11 @@ fn frequency(server: &Server) -> u32 {
     hz
 }
 
-/// Rates and memory figures, ten times a second.
+/// Rates, memory and processor time, ten times a second.
 fn sample(server: &mut Server) {
     let now_ns = server.now_ns;
-    let stats = &mut server.stats;
-    stats.ops_rate.sample(stats.commands_processed, now_ns);
-    stats.input_rate.sample(stats.net_input_bytes, now_ns);
-    stats.output_rate.sample(stats.net_output_bytes, now_ns);
-    stats.used_memory_bytes = memory::allocator().allocated;
-    stats.peak_memory_bytes = stats.peak_memory_bytes.max(stats.used_memory_bytes);
-}
-
-/// Redis: the room of a reply buffer doubles when it was used up, and halves
-/// when its peak stayed below half of it.
-fn resize_reply_buffer(server: &mut Server, id: crate::engine::ClientId) {
-    use crate::engine::{REPLY_ROOM_BYTES, REPLY_ROOM_BYTES_MIN};
-    if !server.debug.reply_resizing {
-        return;
-    }
-    let now_ns = server.now_ns;
-    let reset_ms = server.debug.reply_peak_reset_ms;
-    let Some(client) = server.clients.get_mut(id) else {
-        return;
-    };
-    let room = client.reply_room_bytes;
-    let peak = client.reply_peak_bytes;
-    let resized = if room > REPLY_ROOM_BYTES_MIN && peak < room / 2 {
-        (peak + 1).max(room / 2).max(REPLY_ROOM_BYTES_MIN / 2)
-    } else if room < REPLY_ROOM_BYTES && peak == room {
-        (room * 2).min(REPLY_ROOM_BYTES)
-    } else {
-        room
-    };
-    if resized < room {
-        server.stats.reply_buffer_shrinks += 1;
-    } else if resized > room {
-        server.stats.reply_buffer_expands += 1;
-    }
-    let Some(client) = server.clients.get_mut(id) else {
-        return;
-    };
-    client.reply_room_bytes = resized;
-    if let Some(reset_ms) = reset_ms
-        && now_ns.saturating_sub(client.reply_peak_since_ns) > reset_ms * 1_000_000
-    {
-        client.reply_peak_bytes = client.output.buf_bytes().0;
-        client.reply_peak_since_ns = now_ns;
-    }
+    server.stats.sample_rates(now_ns);
+    server.look_at_memory();
+    server.stats.cpu_times = system::process_times;
+    server.stats.main_thread = system::thread_times();
 }

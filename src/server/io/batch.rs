@@ -5,24 +5,29 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::conn::{Conn, Parsed, Source};
+use super::conn::{self, Conn, Parsed};
+use crate::command::ctx::CmdError;
 use crate::command::registry::Lookup;
-use crate::engine::{ClientId, Closing, Server};
+use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server};
 use crate::exec::dispatch::{self, Outcome};
 use crate::keyspace::DbIndex;
-use crate::resp::{Limits, ProtocolError};
+use crate::resp::ProtocolError;
 
 /// Requests planned ahead of execution.
 const AHEAD: usize = 32;
 
+/// Most bytes of requests that a client may have pending before it has logged in.
+const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1024 * 1024;
+
 /// What was read of one connection.
 struct Item {
     conn: usize,
-    source: Source,
-    /// Bytes of the source that are this connection's.
-    len: usize,
+    client: ClientId,
+    /// Its bytes in the arena.
+    bytes: Range<usize>,
     requests: Range<usize>,
-    error: Option<ProtocolError>,
+    /// What is wrong, and where in its bytes.
+    error: Option<(usize, ProtocolError)>,
 }
 
 /// The requests of a turn, by connection.
@@ -51,9 +56,8 @@ fn with_args<R>(
         return run(&argv, owned);
     }
     let ranges = &ranges[request.ranges.clone()];
-    let arg = |range: &Range<u32>| {
-        &buf[request.base + range.start as usize..request.base + range.end as usize]
-    };
+    let start = request.start;
+    let arg = |range: &Range<u32>| &buf[start + range.start as usize..start + range.end as usize];
     if ranges.len() <= ARGS_INLINE {
         let mut argv: [&[u8]; ARGS_INLINE] = [&[]; ARGS_INLINE];
         for (slot, range) in argv.iter_mut().zip(ranges) {
@@ -103,46 +107,52 @@ impl Batch {
         (self.read_bytes, self.reads) = (0, 0);
     }
 
-    /// Parses what was read of a connection; an unfinished rest goes to its
-    /// own buffer.
-    pub fn add(&mut self, index: usize, conn: &mut Conn, arena: &[u8], source: Source, len: usize) {
+    /// Parses what was read of a connection into this part of the arena.
+    pub fn add(
+        &mut self,
+        index: usize,
+        conn: &mut Conn,
+        arena: &[u8],
+        bytes: Range<usize>,
+        bulk_bytes_max: u64,
+    ) {
         let first = self.parsed.len();
-        let result = match source {
-            Source::Arena(at) => {
-                let buf = &arena[at..at + len];
-                let result = conn.parse(buf, &mut self.parsed, &mut self.ranges);
-                if let Ok(consumed) = result {
-                    conn.own.extend_from_slice(&buf[consumed..]);
-                }
-                result
-            }
-            Source::Own => {
-                let own = std::mem::take(&mut conn.own);
-                let result = conn.parse(&own, &mut self.parsed, &mut self.ranges);
-                conn.own = own;
-                result
-            }
-        };
-        let (consumed, error) = match result {
-            Ok(consumed) => (consumed, None),
-            Err(error) => (len, Some(error)),
-        };
-        let requests = first..self.parsed.len();
-        // From its own buffer, what is used up goes after the execution.
-        let len = if source == Source::Own { consumed } else { len };
+        let (at, error) = conn.parse(
+            &arena[bytes.clone()],
+            bulk_bytes_max,
+            &mut self.parsed,
+            &mut self.ranges,
+        );
         self.items.push(Item {
             conn: index,
-            source,
-            len,
-            requests,
-            error,
+            client: conn.client,
+            bytes,
+            requests: first..self.parsed.len(),
+            error: error.map(|error| (at, error)),
         });
     }
 
-    /// Executes everything.
-    pub fn execute(&mut self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8]) {
+    /// Executes everything. `pool` has buffers for the replies.
+    pub fn execute(
+        &mut self,
+        server: &mut Server,
+        conns: &mut [Option<Conn>],
+        arena: &[u8],
+        pool: &mut Vec<Vec<u8>>,
+    ) {
         server.stats.net_input_bytes += self.read_bytes;
         server.stats.reads_processed += self.reads;
+        for item in &self.items {
+            let Some(client) = server.clients.get_mut(item.client) else {
+                continue;
+            };
+            if client.query_free_bytes == 0 {
+                client.query_free_bytes = QUERY_ROOM_BYTES;
+            }
+            if !item.requests.is_empty() && client.output.wants_buffer() {
+                client.output.lend(conn::buffer(pool));
+            }
+        }
         let mut ahead = [NO_PLAN; AHEAD];
         let mut next = (0, self.items.first().map_or(0, |item| item.requests.start));
         // Three positions in one sequence: planned (bucket asked for), touched
@@ -150,7 +160,7 @@ impl Batch {
         let (mut planned, mut touched, mut done) = (0, 0, 0);
         loop {
             while planned < done + AHEAD
-                && let Some(plan) = self.plan(server, conns, arena, &mut next)
+                && let Some(plan) = self.plan(server, arena, &mut next)
             {
                 ahead[planned % AHEAD] = plan;
                 planned += 1;
@@ -170,32 +180,20 @@ impl Batch {
         }
         server.keyspace.forget_hint();
         for item in &mut self.items {
-            let Some(conn) = conns[item.conn].as_mut() else {
+            let Some(conn) = conn_of(conns, item) else {
                 continue;
             };
-            if item.source == Source::Own {
-                conn.own.drain(..item.len);
-                if conn.own.is_empty() {
-                    conn.own = Vec::new();
-                }
+            if let Some((at, error)) = item.error.take() {
+                protocol_error(server, conn, &arena[item.bytes.clone()][at..], error);
             }
-            if let Some(error) = item.error.take() {
-                protocol_error(server, conn, error);
-            }
-            publish(server, conn);
+            publish(server, conn, item.bytes.len());
         }
     }
 
     /// Looks up command and key of the next request, and starts loading the
     /// bucket that its execution will look into.
     #[inline]
-    fn plan(
-        &self,
-        server: &Server,
-        conns: &[Option<Conn>],
-        arena: &[u8],
-        next: &mut (usize, usize),
-    ) -> Option<Plan> {
+    fn plan(&self, server: &Server, arena: &[u8], next: &mut (usize, usize)) -> Option<Plan> {
         let mut item = self.items.get(next.0)?;
         while next.1 >= item.requests.end {
             next.0 += 1;
@@ -203,15 +201,14 @@ impl Batch {
             next.1 = item.requests.start;
         }
         let request = &self.parsed[next.1];
-        let conn = conns[item.conn].as_ref()?;
-        let buf = buffer(item, conn, arena);
+        let buf = &arena[item.bytes.clone()];
         let (lookup, hash) = with_args(request, &self.ranges, buf, |argv, _| {
             let lookup = server.registry.resolve(argv);
             (lookup, first_key_hash(server, lookup, argv))
         });
         let db = server
             .clients
-            .get(conn.client)
+            .get(item.client)
             .map_or(DbIndex::default(), |client| client.db);
         if let Some(hash) = hash {
             server.keyspace.db(db).table().prefetch_bucket(hash);
@@ -230,7 +227,7 @@ impl Batch {
     fn run(&mut self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8], plan: Plan) {
         let item = &self.items[plan.item];
         let request = &self.parsed[plan.request];
-        let Some(conn) = conns[item.conn].as_mut() else {
+        let Some(conn) = conn_of(conns, item) else {
             return;
         };
         let Some(client) = server.clients.get_mut(conn.client) else {
@@ -239,9 +236,9 @@ impl Batch {
         if client.closing != Closing::No {
             return;
         }
-        client.active_ns = server.now_ns;
-        client.query_bytes = item.len - request.start + conn.parser.held_bytes();
-        let buf = buffer(item, conn, arena);
+        client.query_bytes = item.bytes.len() - request.start + conn.parser.held_bytes();
+        client.args_bytes = request.args_bytes(&self.ranges);
+        let buf = &arena[item.bytes.clone()];
         if conn.waiting {
             let owned = with_args(request, &self.ranges, buf, copied);
             conn.queue.push_back(owned);
@@ -269,11 +266,22 @@ fn copied(argv: &[&[u8]], shared: &[Bytes]) -> Vec<Bytes> {
     }
 }
 
-fn buffer<'a>(item: &Item, conn: &'a Conn, arena: &'a [u8]) -> &'a [u8] {
-    match item.source {
-        Source::Arena(at) => &arena[at..at + item.len],
-        Source::Own => &conn.own,
+impl Parsed {
+    /// Bytes of all its arguments.
+    fn args_bytes(&self, ranges: &[Range<u32>]) -> usize {
+        match &self.owned {
+            Some(args) => args.iter().map(Bytes::len).sum(),
+            None => ranges[self.ranges.clone()].iter().map(Range::len).sum(),
+        }
     }
+}
+
+/// The connection that something was read from, if it is still there.
+fn conn_of<'a>(conns: &'a mut [Option<Conn>], item: &Item) -> Option<&'a mut Conn> {
+    conns
+        .get_mut(item.conn)?
+        .as_mut()
+        .filter(|conn| conn.client == item.client)
 }
 
 /// The hash of the first key, where it is the first argument.
@@ -304,45 +312,82 @@ pub(super) fn run_queue(server: &mut Server, conn: &mut Conn) {
             break;
         }
     }
-    publish(server, conn);
+    publish(server, conn, 0);
 }
 
-fn protocol_error(server: &mut Server, conn: &Conn, error: ProtocolError) {
-    let line = server.describe_client(conn.client);
-    tracing::debug!("{} from client: {line}", error.0);
-    let error = crate::command::ctx::CmdError::err(error.0);
+fn protocol_error(server: &mut Server, conn: &Conn, rest: &[u8], error: ProtocolError) {
     if server
         .clients
         .get(conn.client)
-        .is_some_and(|client| client.closing == Closing::No)
+        .is_none_or(|client| client.closing != Closing::No)
     {
-        dispatch::write_error(server, conn.client, &error);
-        server.clients.close(conn.client, Closing::AfterReply);
+        return;
     }
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let line = server.describe_client(conn.client);
+        let text = error.0.strip_prefix(b"Protocol error: ");
+        let text = String::from_utf8_lossy(text.unwrap_or(&error.0));
+        let shown = excerpt(rest);
+        tracing::debug!("Protocol error ({text}) from client: {line}. {shown}");
+    }
+    let silent = server
+        .client(conn.client)
+        .flags
+        .has(Flags::REPLY_OFF | Flags::REPLY_SKIP);
+    if !silent {
+        dispatch::write_error(server, conn.client, &CmdError::err(error.0));
+    }
+    server.clients.close(conn.client, Closing::AfterReply);
 }
 
-/// Tells the client's buffers to those who ask, and the connection its limits.
-fn publish(server: &mut Server, conn: &mut Conn) {
-    let bulk_bytes_max = server.config.proto_max_bulk_bytes;
+/// What stood where a protocol error was found, for the log.
+fn excerpt(rest: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 128;
+    let printable = |bytes: &[u8]| -> String {
+        let char_of = |byte: &u8| match byte {
+            b' '..=b'~' => char::from(*byte),
+            _ => '.',
+        };
+        bytes.iter().map(char_of).collect()
+    };
+    if rest.len() < SHOWN_BYTES {
+        return format!("Query buffer during protocol error: '{}'", printable(rest));
+    }
+    format!(
+        "Query buffer during protocol error: '{}' (... more {} bytes ...) '{}'",
+        printable(&rest[..SHOWN_BYTES / 2]),
+        rest.len() - SHOWN_BYTES,
+        printable(&rest[rest.len() - SHOWN_BYTES / 2..])
+    )
+}
+
+/// Tells the client's buffers to those who ask, and the connection whether it
+/// has logged in. `read_bytes` were read of it in this turn.
+fn publish(server: &mut Server, conn: &mut Conn, read_bytes: usize) {
+    let now_ns = server.now_ns;
+    let open_to_all = server.users.open_to_all();
     let Some(client) = server.clients.get_mut(conn.client) else {
         return;
     };
-    client.query_bytes = conn.own.len() + conn.parser.held_bytes();
-    client.query_free_bytes = conn.own.capacity() - conn.own.len();
+    client.active_ns = now_ns;
+    client.query_bytes = conn.held_bytes();
+    client.query_free_bytes =
+        conn.free_bytes() + QUERY_ROOM_BYTES.saturating_sub(client.query_bytes);
+    let used = read_bytes.max(client.query_bytes);
+    client.query_peak_bytes = client.query_peak_bytes.max(used);
     client.args_bytes = conn.queue.iter().flatten().map(Bytes::len).sum();
-    conn.limits = if client.authenticated {
-        Limits::authenticated(bulk_bytes_max)
-    } else {
-        Limits::unauthenticated(bulk_bytes_max)
-    };
-    let (limit, unauthenticated) = (
-        server.config.client_query_buffer_limit_bytes,
-        !client.authenticated,
-    );
-    let bytes = client.query_bytes as u64;
-    if bytes > limit as u64 || (unauthenticated && bytes > 1024 * 1024) {
+    conn.unauthenticated = !client.authenticated && !open_to_all;
+    let limit =
+        usize::try_from(server.config.client_query_buffer_limit_bytes).unwrap_or(usize::MAX);
+    let bytes = client.query_bytes;
+    if bytes > limit || (conn.unauthenticated && bytes > UNAUTHENTICATED_QUERY_BYTES_MAX) {
         let line = server.describe_client(conn.client);
-        tracing::warn!("Closing client that reached max query buffer length: {line}");
+        let mut shown = Vec::new();
+        crate::util::args::quote(&conn.own[..conn.own.len().min(64)], &mut shown);
+        tracing::warn!(
+            "Closing client that reached max query buffer length: {line} (qbuf initial bytes: {})",
+            String::from_utf8_lossy(&shown)
+        );
         server.stats.query_buffer_disconnections += 1;
         server.clients.close(conn.client, Closing::Now);
     }

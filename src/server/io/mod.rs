@@ -1,6 +1,7 @@
 //! The data path: I/O threads that read, parse, execute under the lock, and
 //! write. See `DESIGN` notes at the top of the crate for why it is a baton.
 
+mod accept;
 mod batch;
 mod conn;
 mod driver;
@@ -8,6 +9,7 @@ mod reactor;
 mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -25,10 +27,14 @@ pub struct Shared {
     threads: Vec<Mailbox>,
     /// Listening sockets that wait to be taken over by the first thread.
     listeners: Mutex<Option<Vec<Listener>>>,
+    /// `proto-max-bulk-len`, for those that parse without the lock.
+    bulk_bytes_max: AtomicU64,
 }
 
 struct Mailbox {
     waker: mio::Waker,
+    /// Something waits under the lock: scheduled clients, new connections.
+    called: AtomicBool,
     connections: Mutex<Vec<(Stream, ClientId)>>,
 }
 
@@ -45,11 +51,13 @@ impl Shared {
             let connections = Mutex::new(Vec::new());
             threads.push(Mailbox {
                 waker: driver.waker()?,
+                called: AtomicBool::new(false),
                 connections,
             });
             drivers.push(driver);
         }
         let shared = Shared {
+            bulk_bytes_max: AtomicU64::new(server.config.proto_max_bulk_bytes),
             server: Mutex::new(server),
             threads,
             listeners: Mutex::new(None),
@@ -59,6 +67,7 @@ impl Shared {
 
     /// Ends the wait of an I/O thread.
     pub fn wake(&self, thread: usize) {
+        self.threads[thread].called.store(true, Ordering::Release);
         if let Err(error) = self.threads[thread].waker.wake() {
             tracing::warn!("Can't wake up I/O thread {thread}: {error}");
         }

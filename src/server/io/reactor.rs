@@ -1,51 +1,55 @@
 //! The loop of an I/O thread.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::batch::{self, Batch};
-use super::conn::{Conn, READ_BYTES, ReadOutcome};
+use super::conn::{self, Conn, READ_BYTES, ReadOutcome};
 use super::driver::{Driver, Event};
-use super::stream::{Accepted, Listener, Stream};
-use crate::engine::{ClientId, Closing, RawClient, Server, ShutdownState};
-use crate::resp::Limits;
+use super::stream::{Accepted, Listener};
+use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server, ShutdownState};
 use crate::server::cron::Cron;
 
 /// Bytes into which a turn reads before it executes.
 const ARENA_BYTES: usize = 16 * READ_BYTES;
-/// Connections accepted in one turn.
-const ACCEPT_MAX: usize = 1000;
+/// Requests of a connection begin at a multiple of this in the arena.
+const ARENA_ALIGN: usize = 64;
 /// Tokens from here on are listening sockets.
-const LISTENER_TOKEN: usize = usize::MAX / 2;
+pub(super) const LISTENER_TOKEN: usize = usize::MAX / 2;
 
 /// One I/O thread. The first also accepts connections and runs cron.
 pub struct Reactor<D: Driver> {
-    shared: Arc<Shared>,
-    index: usize,
-    driver: D,
-    conns: Vec<Option<Conn>>,
-    free: Vec<usize>,
-    listeners: Vec<Listener>,
-    accepted: Vec<Accepted>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) driver: D,
+    pub(super) conns: Vec<Option<Conn>>,
+    pub(super) free: Vec<usize>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) accepted: Vec<Accepted>,
+    /// When to look for connections without an event.
+    pub(super) accept_at: Option<Instant>,
+    pub(super) next_thread: usize,
+    /// What was read in this turn, one connection behind the other.
     arena: Vec<u8>,
+    arena_used: usize,
     batch: Batch,
+    /// Empty reply buffers.
     pool: Vec<Vec<u8>>,
-    /// Connections to look at in the next turn without waiting for an event.
+    /// Connections to read from in the next turn without waiting for an event.
     again: Vec<usize>,
-    /// Connections whose output has to be written in this turn.
+    /// Connections whose client has to be looked at in this turn.
     dirty: Vec<usize>,
-    /// Room for the work of [`Reactor::collect`] and [`Reactor::ready`].
-    touched: Vec<usize>,
-    ready: Vec<usize>,
-    /// Clients whose connection is gone.
-    gone: Vec<ClientId>,
+    /// Clients whose connection is gone, and whether the peer ended it.
+    gone: Vec<(ClientId, bool)>,
     /// Connections whose amount of unwritten output must be told.
     report: Vec<usize>,
     written_bytes: u64,
     writes: u64,
-    next_thread: usize,
     cron: Option<Cron>,
+    /// When CLIENT PAUSE ends.
+    pause_ends: Option<Instant>,
 }
 
 impl<D: Driver> Reactor<D> {
@@ -59,19 +63,20 @@ impl<D: Driver> Reactor<D> {
             free: Vec::new(),
             listeners: Vec::new(),
             accepted: Vec::new(),
+            accept_at: None,
+            next_thread: 0,
             arena: vec![0; ARENA_BYTES],
+            arena_used: 0,
             batch: Batch::default(),
             pool: Vec::new(),
             again: Vec::new(),
             dirty: Vec::new(),
-            touched: Vec::new(),
-            ready: Vec::new(),
             gone: Vec::new(),
             report: Vec::new(),
             written_bytes: 0,
             writes: 0,
-            next_thread: 0,
             cron,
+            pause_ends: None,
         }
     }
 
@@ -80,18 +85,16 @@ impl<D: Driver> Reactor<D> {
     /// # Errors
     /// When the system's event queue fails.
     pub fn run(mut self) -> std::io::Result<i32> {
-        let mut events = Vec::new();
+        let (mut events, mut ready) = (Vec::new(), Vec::new());
         loop {
             self.driver.wait(self.timeout(), &mut events)?;
             self.take_listeners();
-            let mut ready = self.ready(&events);
+            self.accept_more();
+            self.note(&events);
+            std::mem::swap(&mut ready, &mut self.again);
             for index in ready.drain(..) {
                 self.receive(index);
-                if self.batch.reads as usize * READ_BYTES + READ_BYTES > ARENA_BYTES {
-                    self.turn();
-                }
             }
-            self.ready = ready;
             if let Some(code) = self.turn() {
                 self.shared.wake_all();
                 self.listeners.clear();
@@ -101,44 +104,24 @@ impl<D: Driver> Reactor<D> {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() || !self.gone.is_empty() || !self.report.is_empty() {
+        let idle = self.again.is_empty()
+            && self.dirty.is_empty()
+            && self.gone.is_empty()
+            && self.report.is_empty()
+            && self.accepted.is_empty();
+        if !idle {
             return Some(Duration::ZERO);
         }
-        let cron = self.cron.as_ref()?;
-        Some(cron.due.saturating_duration_since(Instant::now()))
+        let cron_due = self.cron.as_ref().map(|cron| cron.due);
+        let next = [cron_due, self.accept_at, self.pause_ends];
+        let next = next.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
     }
 
-    fn take_listeners(&mut self) {
-        if self.index != 0 {
-            return;
-        }
-        let Some(fresh) = self.shared.listeners.lock().take() else {
-            return;
-        };
-        for listener in &mut self.listeners {
-            self.driver.remove_listener(listener);
-        }
-        self.listeners = fresh;
-        for (number, listener) in self.listeners.iter_mut().enumerate() {
-            if let Err(error) = self.driver.add_listener(listener, LISTENER_TOKEN + number) {
-                tracing::warn!("Can't watch a listening socket: {error}");
-            }
-        }
-        // Connections may have come before the watch began.
-        (0..self.listeners.len()).for_each(|number| self.accept(number));
-    }
-
-    /// Notes what events say; gives the connections to read from.
-    fn ready(&mut self, events: &[Event]) -> Vec<usize> {
-        let mut ready = std::mem::take(&mut self.ready);
-        ready.append(&mut self.again);
-        for index in &ready {
-            if let Some(Some(conn)) = self.conns.get_mut(*index) {
-                conn.again = false;
-            }
-        }
+    /// Notes what events say.
+    fn note(&mut self, events: &[Event]) {
         for event in events {
-            if event.token >= LISTENER_TOKEN && event.token < usize::MAX {
+            if event.token >= LISTENER_TOKEN {
                 self.accept(event.token - LISTENER_TOKEN);
                 continue;
             }
@@ -146,40 +129,35 @@ impl<D: Driver> Reactor<D> {
                 continue;
             };
             conn.hung_up |= event.closed;
+            conn.readable |= event.readable;
+            // A write tells whether a socket that hung up still takes anything.
+            let try_write = conn.out_bytes > 0 && (event.writable || event.closed);
+            conn.write_blocked &= !try_write;
             if event.readable {
-                conn.readable = true;
-                if !ready.contains(&event.token) || events.len() > 64 {
-                    ready.push(event.token);
-                }
+                self.look_again(event.token);
             }
-            if event.writable && conn.out_bytes > 0 {
-                self.dirty.push(event.token);
+            if try_write {
+                self.mark_dirty(event.token);
             }
         }
-        if events.len() > 64 {
-            ready.sort_unstable();
-            ready.dedup();
-        }
-        ready
     }
 
-    fn accept(&mut self, number: usize) {
-        let Some(listener) = self.listeners.get(number) else {
-            return;
-        };
-        for _ in 0..ACCEPT_MAX {
-            match listener.accept() {
-                Ok(accepted) => self.accepted.push(accepted),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!("Accepting client connection: {error}");
-                    return;
-                }
-            }
+    /// Has a connection read from in the next turn.
+    pub(super) fn look_again(&mut self, index: usize) {
+        if let Some(Some(conn)) = self.conns.get_mut(index)
+            && !std::mem::replace(&mut conn.in_again, true)
+        {
+            self.again.push(index);
         }
-        // More may wait; edges do not come twice.
-        self.shared.wake(0);
+    }
+
+    /// Has the output of a connection's client taken and written in this turn.
+    pub(super) fn mark_dirty(&mut self, index: usize) {
+        if let Some(Some(conn)) = self.conns.get_mut(index)
+            && !std::mem::replace(&mut conn.in_dirty, true)
+        {
+            self.dirty.push(index);
+        }
     }
 
     /// Reads and parses what a connection has sent.
@@ -187,39 +165,54 @@ impl<D: Driver> Reactor<D> {
         let Some(Some(conn)) = self.conns.get_mut(index) else {
             return;
         };
-        if conn.closing == Closing::Now {
-            return self.close(index);
-        }
-        if conn.waiting || conn.closing != Closing::No {
-            // Nothing is executed now, but a client that left must be noticed.
-            if conn.hung_up {
-                self.close(index);
+        conn.in_again = false;
+        if conn.waiting || conn.ended || conn.closing != Closing::No {
+            // Nothing is executed now, but who left need not be waited for.
+            if conn.waiting && conn.hung_up {
+                self.mark_dirty(index);
             }
             return;
         }
-        let outcome = if std::mem::take(&mut conn.leftover) {
-            ReadOutcome::Bytes(super::conn::Source::Own, conn.own.len())
-        } else {
-            let at = self.batch.reads as usize * READ_BYTES;
-            self.batch.reads += 1;
-            let before = conn.own.len() + conn.parser.held_bytes();
-            let outcome = conn.read(&mut self.arena, at);
-            if let ReadOutcome::Bytes(source, len) = outcome {
-                let after = match source {
-                    super::conn::Source::Arena(_) => before + len,
-                    super::conn::Source::Own => conn.own.len() + conn.parser.held_bytes(),
-                };
-                self.batch.read_bytes += (after - before) as u64;
-            }
-            outcome
-        };
-        match outcome {
-            ReadOutcome::Bytes(source, len) => {
-                self.batch.add(index, conn, &self.arena, source, len);
-            }
-            ReadOutcome::Nothing => {}
-            ReadOutcome::Closed => self.close(index),
+        let wanted = conn.room_wanted();
+        if self.arena_used + wanted > ARENA_BYTES {
+            // What the end of the server would be told is told again.
+            self.turn();
         }
+        let Some(Some(conn)) = self.conns.get_mut(index) else {
+            return;
+        };
+        let start = self.arena_used;
+        let before = conn.held_bytes();
+        self.batch.reads += u64::from(!conn.leftover);
+        let outcome = conn.read(&mut self.arena[start..start + wanted]);
+        let held = conn.held_bytes();
+        let end = match outcome {
+            ReadOutcome::Bytes(len) => {
+                self.batch.read_bytes += (len + held - before) as u64;
+                start + len
+            }
+            ReadOutcome::Held => {
+                self.batch.read_bytes += (held - before) as u64;
+                start
+            }
+            ReadOutcome::Nothing => return,
+            ReadOutcome::End => {
+                // What was asked before the end is still answered.
+                conn.ended = true;
+                conn.readable = false;
+                self.mark_dirty(index);
+                return;
+            }
+            ReadOutcome::Failed(error) => {
+                tracing::debug!("Reading from client: {error}");
+                self.close(index);
+                return;
+            }
+        };
+        let bulk_bytes_max = self.shared.bulk_bytes_max.load(Ordering::Relaxed);
+        self.batch
+            .add(index, conn, &self.arena, start..end, bulk_bytes_max);
+        self.arena_used = end.next_multiple_of(ARENA_ALIGN);
     }
 
     /// Executes the batch under the lock and writes the replies after it.
@@ -228,32 +221,47 @@ impl<D: Driver> Reactor<D> {
             .cron
             .as_ref()
             .is_some_and(|cron| cron.due <= Instant::now());
+        let mailbox = &self.shared.threads[self.index];
+        let called = mailbox.called.swap(false, Ordering::Acquire);
         let idle = self.batch.is_empty()
             && self.dirty.is_empty()
             && self.gone.is_empty()
             && self.report.is_empty()
             && self.accepted.is_empty();
-        // Woken by nothing of our own: another thread has scheduled something.
+        let pause_over = self.pause_ends.is_some_and(|ends| ends <= Instant::now());
+        if idle && !cron_due && !called && !pause_over {
+            return None;
+        }
         let shared = self.shared.clone();
         let mut server = shared.server.lock();
-        if !idle || cron_due {
-            server.clock.sync();
-        }
+        server.clock.sync();
         server.now_ns = server.clock.monotonic_ns();
         server.check_pause();
         self.housekeeping(&mut server);
         self.batch
-            .execute(&mut server, &mut self.conns, &self.arena);
+            .execute(&mut server, &mut self.conns, &self.arena, &mut self.pool);
         if let (true, Some(cron)) = (cron_due, self.cron.as_mut()) {
             cron.run(&mut server);
         }
         self.collect(&mut server);
+        if self.cron.is_some() {
+            self.pause_ends = server.pause.map(|pause| {
+                let left_ms = pause.until_ms.saturating_sub(server.clock_unix_ms());
+                let left_ms = u64::try_from(left_ms).unwrap_or(0).min(60_000);
+                Instant::now() + Duration::from_millis(left_ms)
+            });
+        }
+        let bulk_bytes_max = server.config.proto_max_bulk_bytes;
+        shared
+            .bulk_bytes_max
+            .store(bulk_bytes_max, Ordering::Relaxed);
         let exit = server.shutdown;
         let others: Vec<usize> = (0..shared.threads.len())
             .filter(|thread| *thread != self.index && server.clients.has_scheduled(*thread))
             .collect();
         drop(server);
         self.batch.clear();
+        self.arena_used = 0;
         others.into_iter().for_each(|thread| shared.wake(thread));
         self.flush();
         match exit {
@@ -264,14 +272,20 @@ impl<D: Driver> Reactor<D> {
 
     /// Under the lock: connections that came and went, statistics.
     fn housekeeping(&mut self, server: &mut Server) {
-        for client in self.gone.drain(..) {
+        for (client, ended) in self.gone.drain(..) {
+            if ended && tracing::enabled!(tracing::Level::DEBUG) {
+                let line = server.describe_client(client);
+                tracing::debug!("Client closed connection {line}");
+            }
             server.forget_client(client);
         }
         for index in self.report.drain(..) {
-            if let Some(Some(conn)) = self.conns.get(index)
+            if let Some(Some(conn)) = self.conns.get_mut(index)
                 && let Some(client) = server.clients.get_mut(conn.client)
             {
+                conn.told_bytes = conn.out_bytes;
                 client.in_flight_bytes = conn.out_bytes;
+                client.in_flight_chunks = conn.out.len();
             }
         }
         server.stats.net_output_bytes += std::mem::take(&mut self.written_bytes);
@@ -290,122 +304,73 @@ impl<D: Driver> Reactor<D> {
         }
     }
 
-    /// A new connection: refused, ours, or another thread's.
-    fn admit(&mut self, server: &mut Server, mut accepted: Accepted) {
-        if let Some(refusal) = server.refuse_connection(accepted.loopback) {
-            let _ = accepted
-                .stream
-                .write(&[std::io::IoSlice::new(refusal.as_bytes())]);
-            return;
-        }
-        let thread = self.next_thread;
-        self.next_thread = (self.next_thread + 1) % self.shared.threads.len();
-        let keepalive = server.config.tcp_keepalive_s;
-        crate::server::listen::prepare(&accepted.stream, keepalive);
-        let raw = RawClient {
-            fd: accepted.stream.fd(),
-            addr: accepted.addr,
-            laddr: accepted.laddr,
-            unix_socket: matches!(accepted.stream, Stream::Unix(_)),
-            io_thread: thread,
-            token: 0,
-        };
-        let client = server.add_client(raw);
-        if thread == self.index {
-            self.adopt(server, accepted.stream, client);
-        } else {
-            self.shared.threads[thread]
-                .connections
-                .lock()
-                .push((accepted.stream, client));
-            self.shared.wake(thread);
-        }
-    }
-
-    fn adopt(&mut self, server: &mut Server, mut stream: Stream, id: ClientId) {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.conns.push(None);
-            self.conns.len() - 1
-        });
-        if let Err(error) = self.driver.add(&mut stream, index) {
-            tracing::warn!("Can't watch a connection: {error}");
-            self.free.push(index);
-            server.forget_client(id);
-            return;
-        }
-        let Some(client) = server.clients.get_mut(id) else {
-            self.driver.remove(&mut stream);
-            self.free.push(index);
-            return;
-        };
-        client.raw.token = index;
-        let bulk_bytes_max = server.config.proto_max_bulk_bytes;
-        let limits = if client.authenticated {
-            Limits::authenticated(bulk_bytes_max)
-        } else {
-            Limits::unauthenticated(bulk_bytes_max)
-        };
-        let mut conn = Conn::new(stream, id, limits);
-        // Bytes may have come before the watch began.
-        conn.again = true;
-        self.again.push(index);
-        self.conns[index] = Some(conn);
-    }
-
     /// Under the lock: takes the output of all clients that have some.
     fn collect(&mut self, server: &mut Server) {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.extend(self.batch.conns());
-        touched.append(&mut self.dirty);
-        for id in server.clients.take_scheduled(self.index) {
-            let Some(client) = server.clients.get(id) else {
-                continue;
-            };
-            let index = client.raw.token;
-            if batch::client_of(&self.conns, index) != Some(id) {
-                continue;
-            }
+        for index in self.batch.conns() {
+            // As mark_dirty, of which the borrow of the batch keeps us.
             if let Some(Some(conn)) = self.conns.get_mut(index)
-                && conn.waiting
-                && server.is_resumed(id)
+                && !std::mem::replace(&mut conn.in_dirty, true)
             {
-                batch::run_queue(server, conn);
-                self.look_again(index);
+                self.dirty.push(index);
             }
-            touched.push(index);
         }
-        for index in touched.drain(..) {
-            let Some(Some(conn)) = self.conns.get_mut(index) else {
+        for id in server.clients.take_scheduled(self.index) {
+            self.look_at_scheduled(server, id);
+        }
+        for index in &self.dirty {
+            let Some(Some(conn)) = self.conns.get_mut(*index) else {
                 continue;
             };
             let Some(client) = server.clients.get_mut(conn.client) else {
                 conn.closing = Closing::Now;
-                self.dirty.push(index);
                 continue;
             };
             conn.closing = client.closing;
-            if conn.out_bytes == 0 && !client.output.is_empty() {
-                conn.out_bytes = client.output.len();
-                let spare = self.pool.pop().unwrap_or_default();
-                client.output.take(&mut conn.out, spare);
-                client.active_ns = server.now_ns;
+            if conn.waiting && conn.hung_up && client.flags.has(Flags::BLOCKED) {
+                // Redis: nobody is woken who does not listen. A pause, though,
+                // ends by itself, and what came before the end is answered.
+                conn.closing = Closing::Now;
             }
-            self.dirty.push(index);
+            if conn.out_bytes == 0 {
+                conn.out_bytes = client.output.len();
+                client.output.take(&mut conn.out);
+                if conn.out_bytes > 0 {
+                    client.active_ns = server.now_ns;
+                } else if let Some(crate::resp::Chunk::Owned(unused)) = conn.out.pop_back() {
+                    conn::keep(unused, &mut self.pool);
+                }
+            }
+            conn.more_output = !client.output.is_empty();
         }
-        self.touched = touched;
-        // What new clients of this turn left scheduled comes next turn.
+        // What resumed clients have left scheduled comes next turn.
         if server.clients.has_scheduled(self.index) {
             self.shared.wake(self.index);
         }
     }
 
-    fn look_again(&mut self, index: usize) {
-        if let Some(Some(conn)) = self.conns.get_mut(index)
-            && !conn.again
-        {
-            conn.again = true;
-            self.again.push(index);
+    /// A client that something was done to outside of its own requests.
+    fn look_at_scheduled(&mut self, server: &mut Server, id: ClientId) {
+        let Some(client) = server.clients.get_mut(id) else {
+            return;
+        };
+        let index = client.raw.token;
+        if batch::client_of(&self.conns, index) != Some(id) {
+            // Not adopted yet; then it will be looked at.
+            return;
         }
+        let Some(Some(conn)) = self.conns.get_mut(index) else {
+            return;
+        };
+        if let Some(bytes) = client.query_trim_to_bytes.take() {
+            conn.trim(bytes);
+            let share = QUERY_ROOM_BYTES.min(bytes);
+            client.query_free_bytes = conn.free_bytes() + share;
+        }
+        if conn.waiting && server.is_resumed(id) {
+            batch::run_queue(server, conn);
+            self.look_again(index);
+        }
+        self.mark_dirty(index);
     }
 
     /// After the lock: writes, closes, and notes what is left to do.
@@ -415,45 +380,57 @@ impl<D: Driver> Reactor<D> {
             let Some(Some(conn)) = self.conns.get_mut(index) else {
                 continue;
             };
+            conn.in_dirty = false;
             if conn.closing == Closing::Now {
                 self.close(index);
                 continue;
             }
-            let had = conn.out_bytes;
-            match conn.flush(&mut self.pool) {
-                Err(_) => {
-                    self.close(index);
-                    continue;
-                }
-                Ok((0, _)) if had == 0 => {}
-                Ok((count, done)) => {
-                    self.written_bytes += count as u64;
-                    self.writes += 1;
-                    if !done || had > count {
-                        self.report.push(index);
-                    } else {
-                        conn.out.clear();
+            if conn.out_bytes > 0 && !conn.write_blocked {
+                match conn.flush(&mut self.pool) {
+                    Ok(count) => {
+                        self.written_bytes += count as u64;
+                        self.writes += 1;
+                    }
+                    Err(error) => {
+                        tracing::debug!("Error writing to client: {error}");
+                        self.close(index);
+                        continue;
                     }
                 }
             }
-            let finished = conn.out_bytes == 0;
-            if finished && conn.closing == Closing::AfterReply {
+            let written = conn.out_bytes == 0;
+            let finished = written && !conn.more_output;
+            if finished && (conn.ended || conn.closing == Closing::AfterReply) {
+                if !conn.ended {
+                    conn.drain(&mut self.arena);
+                }
                 self.close(index);
                 continue;
             }
-            let more_input = !conn.waiting && (conn.readable || conn.leftover);
+            if conn.told_bytes != conn.out_bytes {
+                self.report.push(index);
+            }
+            let more_input = !conn.waiting
+                && !conn.ended
+                && conn.closing == Closing::No
+                && (conn.readable || conn.leftover);
+            let more_output = !finished && !conn.write_blocked;
             if more_input {
                 self.look_again(index);
+            }
+            if more_output {
+                self.mark_dirty(index);
             }
         }
         dirty.append(&mut self.dirty);
         self.dirty = dirty;
     }
 
-    fn close(&mut self, index: usize) {
+    /// Ends a connection.
+    pub(super) fn close(&mut self, index: usize) {
         if let Some(mut conn) = self.conns[index].take() {
             self.driver.remove(&mut conn.stream);
-            self.gone.push(conn.client);
+            self.gone.push((conn.client, conn.ended));
             self.free.push(index);
         }
     }

@@ -21,22 +21,10 @@ impl Stream {
         }
     }
 
-    /// Reads into `buf`.
-    ///
-    /// # Errors
-    /// Of the socket, `WouldBlock` included.
-    #[inline]
-    pub fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(buf),
-            Stream::Unix(stream) => stream.read(buf),
-        }
-    }
-
     /// Writes from several buffers.
     ///
     /// # Errors
-    /// As [`Stream::read`].
+    /// Of the socket, `WouldBlock` included.
     #[inline]
     pub fn write(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, buffers) {
@@ -51,6 +39,16 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.as_raw_fd(),
             Stream::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+impl Read for Stream {
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buf),
+            Stream::Unix(stream) => stream.read(buf),
         }
     }
 }
