@@ -28,7 +28,7 @@ pub struct Servers {
 struct Server {
     process: Child,
     port: u16,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Servers {
@@ -80,15 +80,12 @@ impl Server {
             .args(["--port", &port.to_string()])
             .args(OPTIONS)
             .current_dir(dir.path())
+            .args(["--logfile", "log"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let server = Server {
-            process,
-            port,
-            _dir: dir,
-        };
+        let server = Server { process, port, dir };
         let deadline = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "{} starts", program.display());
@@ -103,6 +100,13 @@ impl Drop for Server {
         // It may have ended already; then there is nothing to do.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read(self.dir.path().join("log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(120)..].join("\n");
+            println!("log of the server on port {}:\n{last}\n", self.port);
+        }
     }
 }
 
