@@ -59,7 +59,7 @@ impl Cron {
         }
         self.clients(server);
         if server.debug.active_expire && server.pause.is_none() {
-            let effort = ExpireEffort::new(server.config.active_expire_effort as u32);
+            let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);
             let spent_ms = started.elapsed().as_millis() as i64;
