@@ -124,21 +124,6 @@ const MULTIPLEXING: &str = if cfg!(any(target_os = "linux", target_os = "android
     "kqueue"
 };
 
-/// The path of the program: as it was started if that tells it, else what the
-/// system says is running.
-fn executable(server: &Server) -> String {
-    static RUNNING: LazyLock<String> = LazyLock::new(|| {
-        std::env::current_exe()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default()
-    });
-    if server.executable.starts_with('/') {
-        server.executable.clone()
-    } else {
-        RUNNING.clone()
-    }
-}
-
 fn server_section(server: &Server, _: &Overview, fields: &mut Fields) {
     let config = &server.config;
     let now_us = server.now_unix_us();
@@ -181,7 +166,7 @@ fn server_section(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("hz", server.stats.hz);
     fields.add("configured_hz", config.hz);
     fields.add("lru_clock", (now_us / 1_000_000) & 0x00ff_ffff);
-    fields.add("executable", executable(server));
+    fields.add("executable", &server.executable);
     let file = config.config_file.as_ref();
     fields.add(
         "config_file",
