@@ -105,7 +105,7 @@ impl CmdError {
     /// does not tell.
     pub fn subcommand_syntax(name: &[u8], container: &str) -> CmdError {
         let mut text = b"unknown subcommand or wrong number of arguments for '".to_vec();
-        text.extend_from_slice(&name[..name.len().min(128)]);
+        text.extend_from_slice(shown(name, SHOWN_BYTES_MAX));
         text.extend_from_slice(
             format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
         );

@@ -4,7 +4,6 @@ pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
-pub mod help;
 pub mod server;
 pub mod string;
 
@@ -16,13 +15,13 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
-    server::debug::COMMANDS,
-    server::shutdown::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
+    server::debug::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::module::COMMANDS,
+    server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
     string::COMMANDS,
 ];

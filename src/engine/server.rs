@@ -130,11 +130,11 @@ impl Server {
         let replication_id = random_hex(&mut rng, 40);
         let clock = Clock::default();
         let started_unix_us = clock.unix_us(0);
-        let mut keyspace = Keyspace::new(config.databases as usize);
-        keyspace.access.follow(&config);
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
         stats.persistence.last_save_s = started_unix_us / 1_000_000;
+        let mut keyspace = Keyspace::new(config.databases as usize);
+        keyspace.access.follow(&config);
         Server {
             keyspace,
             clients: Clients::new(io_threads),

@@ -252,26 +252,6 @@ fn move_environment(area: std::ops::Range<usize>) -> Option<()> {
     Some(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_can_be_read_and_set_again() {
-        let (soft, hard) = open_files().unwrap();
-        assert!(soft > 0 && soft <= hard);
-        set_open_files(soft, hard).unwrap();
-        assert!(set_open_files(hard, soft.saturating_sub(1)).is_err());
-    }
-
-    #[test]
-    fn local_time_is_a_date() {
-        let time = local_time(1_000_000_000);
-        assert_eq!((time.year, time.month), (2001, 8));
-        assert!((8..=9).contains(&time.day));
-    }
-}
-
 /// Processor time of the process and of its children that have ended.
 pub fn process_times() -> CpuTimes {
     let (system_us, user_us) = usage(libc::RUSAGE_SELF);
@@ -310,4 +290,36 @@ fn usage(of: libc::c_int) -> (u64, u64) {
         seconds as u64 * 1_000_000 + micros as u64
     };
     (micros(usage.ru_stime), micros(usage.ru_utime))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_can_be_read_and_set_again() {
+        let (soft, hard) = open_files().unwrap();
+        assert!(soft > 0 && soft <= hard);
+        set_open_files(soft, hard).unwrap();
+        assert!(set_open_files(hard, soft.saturating_sub(1)).is_err());
+    }
+
+    #[test]
+    fn processor_time_grows() {
+        let before = process_times();
+        let mut sum = 0_u64;
+        while process_times().user_us + process_times().system_us
+            < before.user_us + before.system_us + 2_000
+        {
+            sum = (0..10_000).fold(sum, |sum, n| sum ^ n);
+        }
+        assert!(sum < u64::MAX && process_times().user_us >= thread_times().user_us);
+    }
+
+    #[test]
+    fn local_time_is_a_date() {
+        let time = local_time(1_000_000_000);
+        assert_eq!((time.year, time.month), (2001, 8));
+        assert!((8..=9).contains(&time.day));
+    }
 }

@@ -3,12 +3,12 @@
 
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::docs;
+use crate::command::help::help;
 use crate::command::implied;
 use crate::command::info::{self, Doc};
 use crate::command::keyspec;
 use crate::command::registry::Entry;
 use crate::command::table::{Command, Group, cat, flag};
-use crate::commands::help;
 use crate::engine::{ClientId, Server};
 use crate::resp::Reply;
 use crate::util::glob;
@@ -66,7 +66,7 @@ const COMMAND: &[Command] = &[
         )
         .flags(flag::LOADING | flag::STALE)
         .acl(cat::CONNECTION),
-    Command::server("HELP", 2, command_help)
+    Command::server("HELP", 2, help)
         .doc(
             Group::Server,
             "5.0.0",
@@ -152,27 +152,6 @@ fn getkeys(server: &mut Server, id: ClientId, args: Args<'_>, with_flags: bool) 
             write(&mut reply, &info::key_flags(key.flags));
         }
     }
-    REPLIED
-}
-
-fn command_help(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
-    const LINES: &[&str] = &[
-        "(no subcommand)",
-        "    Describe all commands.",
-        "COUNT",
-        "    Count the commands.",
-        "LIST [FILTERBY (MODULE <name> | ACLCAT <category> | PATTERN <pattern>)]",
-        "    Name the commands and subcommands, or those that the filter wants.",
-        "INFO [<command-name> ...]",
-        "    Describe these commands, or all.",
-        "DOCS [<command-name> ...]",
-        "    Show the documentation of these commands, or of all.",
-        "GETKEYS <full-command>",
-        "    Pick the keys out of a command line.",
-        "GETKEYSANDFLAGS <full-command>",
-        "    Pick the keys out of a command line and tell how each is used.",
-    ];
-    help::reply(&mut server.reply(id), "COMMAND", LINES);
     REPLIED
 }
 

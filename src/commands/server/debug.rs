@@ -273,15 +273,8 @@ fn debug(server: &mut Server, client: ClientId, mut args: Args<'_>) -> CmdResult
     });
     match found {
         Some(tool) => (tool.run)(server, client, &mut args),
-        None => Err(unknown(name)),
+        None => Err(CmdError::subcommand_syntax(name, "DEBUG")),
     }
-}
-
-fn unknown(name: &[u8]) -> CmdError {
-    let mut text = b"unknown subcommand or wrong number of arguments for '".to_vec();
-    text.extend_from_slice(&name[..name.len().min(128)]);
-    text.extend_from_slice(b"'. Try DEBUG HELP.");
-    CmdError::err(text)
 }
 
 fn help(server: &mut Server, client: ClientId) -> CmdResult {
@@ -434,7 +427,7 @@ fn replybuffer(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> Cm
     } else if args.take_word("RESIZING") {
         server.debug.reply_resizing = switch(args.bytes()?);
     } else {
-        return Err(unknown(args.argv()[1]));
+        return Err(CmdError::subcommand_syntax(args.argv()[1], "DEBUG"));
     }
     ok(server, client)
 }

@@ -3,9 +3,9 @@
 
 use super::doctor;
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
+use crate::command::help::help;
 use crate::command::registry::{Entry, Registry};
 use crate::command::table::{Command, Group, flag};
-use crate::commands::help;
 use crate::engine::{ClientId, Server};
 use crate::resp::Reply;
 use crate::stats::Stats;
@@ -50,7 +50,7 @@ const LATENCY: &[Command] = &[
             "request_policy:all_nodes",
             "response_policy:special",
         ]),
-    Command::server("HELP", 2, latency_help)
+    Command::server("HELP", 2, help)
         .doc(
             Group::Server,
             "2.8.13",
@@ -159,26 +159,6 @@ fn age(seconds: i64) -> String {
         3600..86_400 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     }
-}
-
-fn latency_help(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
-    const LINES: &[&str] = &[
-        "DOCTOR",
-        "    Explain the recorded latency spikes and suggest remedies.",
-        "GRAPH <event>",
-        "    Draw the spikes of <event> as a text chart.",
-        "HISTORY <event>",
-        "    List the spikes of <event> with their times.",
-        "LATEST",
-        "    Show the latest and the worst spike of each event.",
-        "RESET [<event> ...]",
-        "    Forget the spikes of these events, or of all.",
-        "HISTOGRAM [<command> ...]",
-        "    Count the calls of these commands, or of all, by their durations:",
-        "    for each duration, how many calls took no longer.",
-    ];
-    help::reply(&mut server.reply(id), "LATENCY", LINES);
-    REPLIED
 }
 
 fn latency_histogram(server: &mut Server, id: ClientId, args: Args<'_>) -> CmdResult {

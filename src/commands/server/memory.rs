@@ -2,8 +2,8 @@
 
 use super::doctor;
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
+use crate::command::help::help;
 use crate::command::table::{Command, Group, flag, key_at, kflag};
-use crate::commands::help;
 use crate::engine::{ClientId, ClientKind, Server};
 use crate::keyspace::DbIndex;
 use crate::stats::memory::{self, AllocatorStats};
@@ -33,7 +33,7 @@ const MEMORY: &[Command] = &[
             "request_policy:all_shards",
             "response_policy:special",
         ]),
-    Command::server("HELP", 2, memory_help)
+    Command::server("HELP", 2, help)
         .doc(
             Group::Server,
             "4.0.0",
@@ -221,24 +221,6 @@ fn memory_doctor(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
     let overview = Overview::new(server);
     let report = doctor::memory(server, &overview);
     server.reply(id).verbatim("txt", report.as_bytes());
-    REPLIED
-}
-
-fn memory_help(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
-    const LINES: &[&str] = &[
-        "DOCTOR",
-        "    Look for memory problems and explain them.",
-        "MALLOC-STATS",
-        "    Show the statistics of the memory allocator.",
-        "PURGE",
-        "    Give unused pages back to the system.",
-        "STATS",
-        "    Break the memory in use down by purpose.",
-        "USAGE <key> [SAMPLES <count>]",
-        "    Estimate the bytes that <key> and its value take, from <count> elements",
-        "    of a collection (default 5, 0 for all).",
-    ];
-    help::reply(&mut server.reply(id), "MEMORY", LINES);
     REPLIED
 }
 

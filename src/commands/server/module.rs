@@ -1,8 +1,8 @@
 //! MODULE. There is no interface for modules, so none is ever loaded.
 
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
+use crate::command::help::help;
 use crate::command::table::{Command, Group, flag};
-use crate::commands::help;
 use crate::engine::{ClientId, Server};
 
 /// The commands of this file.
@@ -15,7 +15,7 @@ pub const COMMANDS: &[Command] = &[Command::container("MODULE", -2, MODULE).doc(
 
 /// Subcommands of MODULE.
 const MODULE: &[Command] = &[
-    Command::server("HELP", 2, module_help)
+    Command::server("HELP", 2, help)
         .doc(
             Group::Server,
             "5.0.0",
@@ -58,21 +58,6 @@ const MODULE: &[Command] = &[
         .syntax("name:string")
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING | flag::PROTECTED),
 ];
-
-fn module_help(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
-    const LINES: &[&str] = &[
-        "LIST",
-        "    List the loaded modules.",
-        "LOAD <path> [<arg> ...]",
-        "    Load a module from <path> with arguments.",
-        "LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]",
-        "    Load a module from <path> with settings and arguments.",
-        "UNLOAD <name>",
-        "    Remove a module.",
-    ];
-    help::reply(&mut server.reply(id), "MODULE", LINES);
-    REPLIED
-}
 
 fn module_list(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
     server.reply(id).array(0);

@@ -1,8 +1,8 @@
 //! SLOWLOG: <https://redis.io/docs/latest/commands/slowlog/>.
 
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
+use crate::command::help::help;
 use crate::command::table::{Command, Group, flag};
-use crate::commands::help;
 use crate::engine::{ClientId, Server};
 use crate::util::num;
 
@@ -33,7 +33,7 @@ const SLOWLOG: &[Command] = &[
             "4.0.0",
             "Added client IP address, port and name to the reply.",
         )]),
-    Command::server("HELP", 2, slowlog_help)
+    Command::server("HELP", 2, help)
         .doc(
             Group::Server,
             "6.2.0",
@@ -70,7 +70,9 @@ fn slowlog_get(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResu
     let subcommand = args.argv()[1];
     let count = match args.next_arg() {
         None => SHOWN,
-        Some(_) if args.left() > 0 => return Err(help::syntax_error(subcommand, "SLOWLOG")),
+        Some(_) if args.left() > 0 => {
+            return Err(CmdError::subcommand_syntax(subcommand, "SLOWLOG"));
+        }
         Some(count) => match num::parse_i64(count) {
             Some(-1) => usize::MAX,
             Some(count @ 0..) => usize::try_from(count).unwrap_or(usize::MAX),
@@ -93,20 +95,6 @@ fn slowlog_get(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResu
         reply.bulk(entry.addr.as_bytes());
         reply.bulk(&entry.name);
     }
-    REPLIED
-}
-
-fn slowlog_help(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
-    const LINES: &[&str] = &[
-        "GET [<count>]",
-        "    Show the newest <count> entries (default 10, -1 for all), each as",
-        "    number, Unix time, microseconds, arguments, client address, client name.",
-        "LEN",
-        "    Count the entries.",
-        "RESET",
-        "    Forget all entries.",
-    ];
-    help::reply(&mut server.reply(id), "SLOWLOG", LINES);
     REPLIED
 }
 
