@@ -54,6 +54,16 @@ texts! {
     OutOfMemory = "OOM command not allowed when used memory > 'maxmemory'.";
 }
 
+/// Bytes of a client's word that an error repeats at most.
+pub const SHOWN_BYTES_MAX: usize = 128;
+
+/// The part of a client's word that an error repeats, at most `max` bytes.
+/// Redis: to what it formats, a zero byte is the end.
+pub fn shown(word: &[u8], max: usize) -> &[u8] {
+    let end = word.iter().take(max).position(|byte| *byte == 0);
+    &word[..end.unwrap_or(word.len().min(max))]
+}
+
 impl CmdError {
     /// An error of the general code: `ERR` and the text.
     pub fn err(text: impl AsRef<[u8]>) -> CmdError {
@@ -82,8 +92,9 @@ impl CmdError {
 
     /// A subcommand that its container does not have.
     pub fn unknown_subcommand(name: &[u8], container: &str) -> CmdError {
+        let shown = shown(name, SHOWN_BYTES_MAX);
         let mut text = b"unknown subcommand '".to_vec();
-        text.extend_from_slice(shown(name));
+        text.extend_from_slice(shown);
         text.extend_from_slice(
             format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
         );
@@ -94,7 +105,7 @@ impl CmdError {
     /// does not tell.
     pub fn subcommand_syntax(name: &[u8], container: &str) -> CmdError {
         let mut text = b"unknown subcommand or wrong number of arguments for '".to_vec();
-        text.extend_from_slice(shown(name));
+        text.extend_from_slice(shown(name, SHOWN_BYTES_MAX));
         text.extend_from_slice(
             format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
         );
@@ -110,12 +121,6 @@ impl CmdError {
     pub fn code(&self) -> &[u8] {
         self.0.split(|byte| *byte == b' ').next().unwrap_or(b"ERR")
     }
-}
-
-/// The part of a name that an error shows. Redis: up to a NUL.
-fn shown(name: &[u8]) -> &[u8] {
-    let end = memchr::memchr(0, name).unwrap_or(name.len());
-    &name[..end.min(128)]
 }
 
 impl From<WrongType> for CmdError {

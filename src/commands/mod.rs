@@ -15,7 +15,13 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    server::COMMANDS,
+    server::command::COMMANDS,
     server::debug::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::module::COMMANDS,
     server::shutdown::COMMANDS,
+    server::slowlog::COMMANDS,
     string::COMMANDS,
 ];

@@ -36,8 +36,9 @@ directives! {
     io_threads: u32 = 1, "io-threads" int(1, 128) IMMUTABLE;
     /// Accepted for compatibility: I/O threads always read and parse.
     io_threads_do_reads: bool = false, "io-threads-do-reads" yes_no() IMMUTABLE;
-    /// What waits for sockets.
-    io_backend: IoBackend = IoBackend::Auto, "io-backend" one_of(check::io_backend) IMMUTABLE;
+    /// What waits for sockets. Hidden from patterns: tools that write back all that CONFIG GET *
+    /// shows know which of Redis's names are immutable, but not ours.
+    io_backend: IoBackend = IoBackend::Auto, "io-backend" one_of(check::io_backend) IMMUTABLE | HIDDEN;
 
     // TLS.
     /// TCP port of TLS; 0: none.

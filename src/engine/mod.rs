@@ -4,6 +4,7 @@
 mod client;
 mod clients;
 mod describe;
+mod figures;
 pub mod hooks;
 mod lifecycle;
 pub mod running;

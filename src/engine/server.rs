@@ -69,6 +69,8 @@ pub struct Server {
     pub rng: SmallRng,
     /// 40 hex digits that name this run.
     pub run_id: String,
+    /// 40 hex digits that name the history of this data set.
+    pub replication_id: String,
     /// CLIENT PAUSE.
     pub pause: Option<PauseState>,
     /// Stopping.
@@ -122,17 +124,24 @@ impl Server {
     pub fn new(config: Config, registry: Registry, io_threads: usize) -> Server {
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let run_id = random_hex(&mut rng, 40);
+        let replication_id = random_hex(&mut rng, 40);
         let clock = Clock::default();
         let started_unix_us = clock.unix_us(0);
+        let mut stats = Stats::new(registry.len());
+        // Redis: a server that never saved counts as saved when it started.
+        stats.persistence.last_save_s = started_unix_us / 1_000_000;
+        let mut keyspace = Keyspace::new(config.databases as usize);
+        keyspace.access.follow(&config);
         Server {
-            keyspace: Keyspace::new(config.databases as usize),
+            keyspace,
             clients: Clients::new(io_threads),
             users: Users::default(),
-            stats: Stats::new(registry.len()),
+            stats,
             now_ns: clock.monotonic_ns(),
             clock,
             rng,
             run_id,
+            replication_id,
             pause: None,
             shutdown: ShutdownState::None,
             running: None,

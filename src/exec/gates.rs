@@ -2,6 +2,7 @@
 //! flags of the command.
 
 use crate::command::ctx::CmdError;
+use crate::command::error::{SHOWN_BYTES_MAX, shown};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::flag;
 use crate::engine::{Client, ClientKind, Pause, Server};
@@ -62,7 +63,6 @@ fn known(server: &Server, argv: &[&[u8]], lookup: Lookup) -> Result<CommandId, C
 }
 
 fn unknown_command(argv: &[&[u8]]) -> CmdError {
-    const SHOWN_BYTES_MAX: usize = 128;
     let mut args = Vec::new();
     for arg in &argv[1..] {
         if args.len() >= SHOWN_BYTES_MAX {
@@ -78,12 +78,6 @@ fn unknown_command(argv: &[&[u8]]) -> CmdError {
     text.extend_from_slice(b"', with args beginning with: ");
     text.extend_from_slice(&args);
     CmdError::err(text)
-}
-
-/// The part of an argument that an error shows. Redis: up to a NUL.
-fn shown(arg: &[u8], bytes_max: usize) -> &[u8] {
-    let end = memchr::memchr(0, arg).unwrap_or(arg.len());
-    &arg[..end.min(bytes_max)]
 }
 
 impl Passage<'_> {

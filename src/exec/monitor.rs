@@ -34,6 +34,7 @@ pub fn feed(server: &mut Server, from: ClientId, argv: &[&[u8]]) {
             client.output.begin();
             client.output.raw(&line);
             server.clients.schedule(monitor);
+            server.check_output_limit(monitor);
         }
     }
 }

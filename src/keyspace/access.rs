@@ -5,6 +5,8 @@
 use rand::Rng;
 use rand::rngs::SmallRng;
 
+use crate::config::Config;
+
 /// Counter of a new key under LFU, so that it survives its first moments.
 const LFU_INIT: u32 = 5;
 const CLOCK_MASK: u32 = 0x00ff_ffff;
@@ -38,6 +40,14 @@ fn minutes(now_ms: i64) -> u32 {
 }
 
 impl AccessPolicy {
+    /// Follows `maxmemory-policy` and the `lfu-*` directives. Clocks written
+    /// under another policy stay as they are, as in Redis.
+    pub fn follow(&mut self, config: &Config) {
+        self.lfu = config.maxmemory_policy.is_lfu();
+        self.log_factor = config.lfu_log_factor;
+        self.decay_minutes = config.lfu_decay_min;
+    }
+
     /// The clock of a key made now.
     #[inline]
     pub fn initial(&self, now_ms: i64) -> u32 {
@@ -60,7 +70,7 @@ impl AccessPolicy {
     fn touched_lfu(&mut self, clock: u32, now_ms: i64) -> u32 {
         let counter = self.frequency(clock, now_ms);
         let base = counter.saturating_sub(LFU_INIT);
-        let odds = 1.0 / f64::from(base * self.log_factor + 1);
+        let odds = 1.0 / (f64::from(base) * f64::from(self.log_factor) + 1.0);
         let counter = counter + u32::from(counter < 255 && self.rng.random::<f64>() < odds);
         minutes(now_ms) << 8 | counter
     }
@@ -101,6 +111,22 @@ mod tests {
         assert_eq!(policy.touched(clock, 65_000), 65);
         let before_wrap = policy.initial(0x00ff_ffff * 1000);
         assert_eq!(policy.idle_seconds(before_wrap, 0x0100_0004 * 1000), 5);
+    }
+
+    #[test]
+    fn follows_the_configuration_to_its_limits() {
+        let config = Config {
+            maxmemory_policy: crate::config::MaxmemoryPolicy::AllkeysLfu,
+            lfu_log_factor: i32::MAX as u32,
+            lfu_decay_min: 0,
+            ..Config::default()
+        };
+        let mut policy = AccessPolicy::default();
+        policy.follow(&config);
+        let used = policy.touched(policy.clock_of_frequency(255, 0), 60_000);
+        assert_eq!(policy.frequency(used, 600_000), 255);
+        let used = policy.touched(policy.clock_of_frequency(200, 0), 0);
+        assert_eq!(policy.frequency(used, 0), 200);
     }
 
     #[test]

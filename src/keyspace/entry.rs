@@ -470,6 +470,18 @@ impl<'a> EntryRef<'a> {
         size_class(self.layout_size())
     }
 
+    /// Bytes of key and value together, where a collection's size may be
+    /// estimated from `samples` of its elements.
+    pub fn memory_bytes(self, samples: usize) -> usize {
+        let boxed = match self.value() {
+            ValueRef::Boxed(object) => {
+                size_class(size_of::<Object>()) + object.estimated_bytes(samples)
+            }
+            ValueRef::Int(_) | ValueRef::Inline(_) => 0,
+        };
+        self.allocated_bytes() + boxed
+    }
+
     /// The address, as DEBUG OBJECT prints it.
     pub fn address(self) -> usize {
         self.at.as_ptr() as usize

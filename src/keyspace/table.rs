@@ -392,6 +392,8 @@ impl Table {
         for shard in self.distinct_shards() {
             shard.free();
         }
+        // What is replaced is dropped, and must not free them again.
+        self.directory.clear();
         *self = Table::new(self.hasher.clone());
     }
 

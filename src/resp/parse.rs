@@ -127,6 +127,32 @@ fn line(buf: &[u8], at: usize) -> Line<'_> {
     }
 }
 
+/// A complete length line of the kind at `at` with a plain number of up to
+/// eight digits, and where the next line begins: the common case without a
+/// search. None: look closer.
+#[inline]
+fn short_length(buf: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
+    const DIGITS_MAX: usize = 8;
+    let text = &buf[at.min(buf.len())..];
+    if text.first() != Some(&kind) {
+        return None;
+    }
+    let mut number = 0usize;
+    for (index, byte) in text.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            if number == 0 && index > 1 {
+                return None; // A leading zero.
+            }
+            number = number * 10 + usize::from(digit);
+        } else {
+            let complete = *byte == b'\r' && index > 1 && index + 1 < text.len();
+            return complete.then_some((number, at + index + 2));
+        }
+    }
+    None
+}
+
 /// Whether a line without an end is longer than any may be. Redis: what is
 /// behind a NUL is not seen, so a line with one never ends.
 fn too_long(buf: &[u8], at: usize) -> bool {
@@ -151,20 +177,9 @@ impl BadLine {
     }
 }
 
-/// Parses a length; the common short ones without a detour.
-fn length(text: &[u8]) -> Option<i64> {
-    match text {
-        [digit @ b'0'..=b'9'] => Some(i64::from(digit - b'0')),
-        [tens @ b'1'..=b'9', ones @ b'0'..=b'9'] => {
-            Some(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-        }
-        _ => num::parse_i64(text),
-    }
-}
-
 fn bulk_length(text: &[u8], limits: &Limits) -> Result<usize, BadLine> {
     match text {
-        [b'$', digits @ ..] => match length(digits) {
+        [b'$', digits @ ..] => match num::parse_i64(digits) {
             Some(len) if len >= 0 && len as u64 <= limits.bulk_bytes_max => {
                 if limits.unauthenticated && len > 16 * 1024 {
                     return BadLine::new(text, "unauthenticated bulk length");
@@ -256,15 +271,19 @@ impl Parser {
         ranges: &mut Vec<Range<u32>>,
         limits: &Limits,
     ) -> Result<Request, ProtocolError> {
-        let (count, mut at) = match line(buf, 0) {
-            Line::Found { text, next } => match length(&text[1..]) {
-                Some(count) if count <= limits.args_max => (count, next),
-                _ => match BadLine::new(text, "invalid multibulk length") {
-                    Err(BadLine::Error(error)) => return Err(error),
-                    Ok(()) | Err(BadLine::Endless) => return endless_count(buf),
+        let short = short_length(buf, 0, b'*');
+        let (count, mut at) = match short {
+            Some((count, next)) => (count as i64, next),
+            None => match line(buf, 0) {
+                Line::Found { text, next } => match num::parse_i64(&text[1..]) {
+                    Some(count) if count <= limits.args_max => (count, next),
+                    _ => match BadLine::new(text, "invalid multibulk length") {
+                        Err(BadLine::Error(error)) => return Err(error),
+                        Ok(()) | Err(BadLine::Endless) => return endless_count(buf),
+                    },
                 },
+                Line::Missing => return endless_count(buf),
             },
-            Line::Missing => return endless_count(buf),
         };
         if limits.unauthenticated && count > 10 {
             return error("unauthenticated multibulk length");
@@ -274,9 +293,14 @@ impl Parser {
         }
         let start = at;
         for _ in 0..count {
-            let (len, next) = match bulk_header(buf, at, limits)? {
-                Some(header) => header,
-                None => return self.suspend(buf, start, count as usize, limits),
+            let (len, next) = match short_length(buf, at, b'$') {
+                Some((len, next)) if len as u64 <= limits.bulk_bytes_max.min(16 * 1024) => {
+                    (len, next)
+                }
+                _ => match bulk_header(buf, at, limits)? {
+                    Some(header) => header,
+                    None => return self.suspend(buf, start, count as usize, limits),
+                },
             };
             if buf.len() - next < len + 2 {
                 if len >= BIG_ARG_BYTES {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::system;
 use crate::engine::Server;
 use crate::keyspace::expire::{ExpireCycle, ExpireEffort};
-use crate::stats::memory;
 
 /// Clients looked at in one run, at least.
 const CLIENTS_MIN: usize = 5;
@@ -59,7 +59,7 @@ impl Cron {
         }
         self.clients(server);
         if server.debug.active_expire && server.pause.is_none() {
-            let effort = ExpireEffort::new(server.config.active_expire_effort as u32);
+            let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);
             let spent_ms = started.elapsed().as_millis() as i64;
@@ -77,13 +77,14 @@ impl Cron {
     fn clients(&mut self, server: &mut Server) {
         let count = (server.clients.slot_count() / self.hz as usize).max(CLIENTS_MIN);
         let (ids, next) = server.clients.slice(self.next_client, count);
-        self.next_client = if next >= server.clients.slot_count() {
-            0
-        } else {
-            next
-        };
+        let wraps = next >= server.clients.slot_count();
+        self.next_client = if wraps { 0 } else { next };
         for id in ids {
+            server.count_client_buffers(id);
             server.look_after(id);
+        }
+        if wraps {
+            server.stats.clients.end_pass();
         }
     }
 }
@@ -98,13 +99,11 @@ fn frequency(server: &Server) -> u32 {
     hz
 }
 
-/// Rates and memory figures, ten times a second.
+/// Rates, memory and processor time, ten times a second.
 fn sample(server: &mut Server) {
     let now_ns = server.now_ns;
-    let stats = &mut server.stats;
-    stats.ops_rate.sample(stats.commands_processed, now_ns);
-    stats.input_rate.sample(stats.net_input_bytes, now_ns);
-    stats.output_rate.sample(stats.net_output_bytes, now_ns);
-    stats.used_memory_bytes = memory::allocator().allocated;
-    stats.peak_memory_bytes = stats.peak_memory_bytes.max(stats.used_memory_bytes);
+    server.stats.sample_rates(now_ns);
+    server.look_at_memory();
+    server.stats.cpu_times = system::process_times;
+    server.stats.main_thread = system::thread_times();
 }

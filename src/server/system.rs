@@ -8,7 +8,10 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::time::Duration;
+
+use crate::stats::cpu::CpuTimes;
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
@@ -249,6 +252,46 @@ fn move_environment(area: std::ops::Range<usize>) -> Option<()> {
     Some(())
 }
 
+/// Processor time of the process and of its children that have ended.
+pub fn process_times() -> CpuTimes {
+    let (system_us, user_us) = usage(libc::RUSAGE_SELF);
+    let (children_system_us, children_user_us) = usage(libc::RUSAGE_CHILDREN);
+    CpuTimes {
+        system_us,
+        user_us,
+        children_system_us,
+        children_user_us,
+    }
+}
+
+/// Processor time of the calling thread.
+pub fn thread_times() -> CpuTimes {
+    #[cfg(target_os = "linux")]
+    let (system_us, user_us) = usage(libc::RUSAGE_THREAD);
+    #[cfg(not(target_os = "linux"))]
+    let (system_us, user_us) = (0, 0);
+    CpuTimes {
+        system_us,
+        user_us,
+        ..CpuTimes::default()
+    }
+}
+
+/// Time in the system and in user code, microseconds.
+fn usage(of: libc::c_int) -> (u64, u64) {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: usage is a valid rusage that outlives the call; zeroes are one too.
+    let usage = unsafe {
+        libc::getrusage(of, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let micros = |time: libc::timeval| {
+        let (seconds, micros) = (time.tv_sec.unsigned_abs(), time.tv_usec.unsigned_abs());
+        seconds as u64 * 1_000_000 + micros as u64
+    };
+    (micros(usage.ru_stime), micros(usage.ru_utime))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,6 +302,18 @@ mod tests {
         assert!(soft > 0 && soft <= hard);
         set_open_files(soft, hard).unwrap();
         assert!(set_open_files(hard, soft.saturating_sub(1)).is_err());
+    }
+
+    #[test]
+    fn processor_time_grows() {
+        let before = process_times();
+        let mut sum = 0_u64;
+        while process_times().user_us + process_times().system_us
+            < before.user_us + before.system_us + 2_000
+        {
+            sum = (0..10_000).fold(sum, |sum, n| sum ^ n);
+        }
+        assert!(sum < u64::MAX && process_times().user_us >= thread_times().user_us);
     }
 
     #[test]

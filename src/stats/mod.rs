@@ -1,14 +1,21 @@
 //! What the server counts of itself.
 
+pub mod clients;
+pub mod cpu;
+pub mod distribution;
 pub mod latency;
 pub mod memory;
+pub mod persistence;
 pub mod slowlog;
+pub mod sparkline;
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-
+use clients::ClientFigures;
+use cpu::CpuTimes;
+use distribution::Distribution;
 use latency::LatencyMonitor;
+use persistence::PersistenceStats;
 use slowlog::SlowLog;
 
 /// Most different error codes that are counted by name.
@@ -25,20 +32,25 @@ pub struct CommandStats {
     pub rejected: u64,
     /// Calls that ran and failed.
     pub failed: u64,
-    /// Their durations, nanoseconds, when `latency-tracking` is on.
-    pub latency: Option<Box<Histogram<u64>>>,
+    /// Their durations, when `latency-tracking` is on.
+    pub latency: Option<Box<Distribution>>,
 }
 
 impl CommandStats {
-    /// Counts a duration, nanoseconds (1 ns to 1 s, two digits).
+    /// Counts a duration, nanoseconds.
+    #[inline]
     pub fn record_latency(&mut self, ns: u64) {
-        if self.latency.is_none() {
-            self.latency = Histogram::new_with_bounds(1, 1_000_000_000, 2)
-                .ok()
-                .map(Box::new);
+        match &mut self.latency {
+            Some(distribution) => distribution.record(ns),
+            None => self.record_first(ns),
         }
-        if let Some(histogram) = &mut self.latency {
-            histogram.saturating_record(ns.max(1));
+    }
+
+    #[cold]
+    fn record_first(&mut self, ns: u64) {
+        self.latency = Distribution::new();
+        if let Some(distribution) = &mut self.latency {
+            distribution.record(ns);
         }
     }
 }
@@ -131,9 +143,72 @@ pub struct Stats {
     pub slowlog: SlowLog,
     /// LATENCY.
     pub latency: LatencyMonitor,
-    /// Time of an active defrag or expire cycle is in their modules; events
-    /// of unblocked clients.
-    pub clients_unblocked: u64,
+    /// Buffers of the clients.
+    pub clients: ClientFigures,
+    /// Saving and loading.
+    pub persistence: PersistenceStats,
+    /// Keys and clients that made room, and the time that it took.
+    pub eviction: EvictionStats,
+    /// Synchronisations with replicas.
+    pub replication: ReplicationStats,
+    /// Active defragmentation.
+    pub defrag: DefragStats,
+    /// Processor time of the process, asked for when needed: the server, which
+    /// alone may call the system, puts it in.
+    pub cpu_times: fn() -> CpuTimes,
+    /// Processor time of the first I/O thread when cron last ran.
+    pub main_thread: CpuTimes,
+}
+
+/// What `maxmemory` and `maxmemory-clients` cost.
+#[derive(Default, Debug)]
+pub struct EvictionStats {
+    /// Keys evicted.
+    pub keys: u64,
+    /// Clients closed.
+    pub clients: u64,
+    /// Time above the limit in the past, microseconds.
+    pub exceeded_us: u64,
+    /// Since when memory is above the limit, clock nanoseconds.
+    pub exceeded_since_ns: Option<u64>,
+}
+
+/// What replicas asked for and got.
+#[derive(Default, Debug)]
+pub struct ReplicationStats {
+    /// Full synchronisations.
+    pub full_syncs: u64,
+    /// Partial ones that were granted, and refused.
+    pub partial_syncs: u64,
+    /// See `partial_syncs`.
+    pub refused_partial_syncs: u64,
+    /// Bytes received from the master.
+    pub input_bytes: u64,
+    /// Bytes sent to replicas.
+    pub output_bytes: u64,
+    /// Rates of the two.
+    pub input_rate: Rate,
+    /// See `input_rate`.
+    pub output_rate: Rate,
+}
+
+/// What active defragmentation did.
+#[derive(Default, Debug)]
+pub struct DefragStats {
+    /// Its effort now, percent of a core; 0: it does not run.
+    pub running_percent: u32,
+    /// Allocations moved, and looked at in vain.
+    pub hits: u64,
+    /// See `hits`.
+    pub misses: u64,
+    /// Keys with any allocation moved, and with none.
+    pub key_hits: u64,
+    /// See `key_hits`.
+    pub key_misses: u64,
+    /// Time that fragmentation was fought in the past, microseconds.
+    pub total_us: u64,
+    /// Since when it is now, clock nanoseconds.
+    pub since_ns: Option<u64>,
 }
 
 impl Stats {
@@ -169,7 +244,13 @@ impl Stats {
             cron_runs: 0,
             slowlog: SlowLog::default(),
             latency: LatencyMonitor::default(),
-            clients_unblocked: 0,
+            clients: ClientFigures::default(),
+            persistence: PersistenceStats::default(),
+            eviction: EvictionStats::default(),
+            replication: ReplicationStats::default(),
+            defrag: DefragStats::default(),
+            cpu_times: CpuTimes::default,
+            main_thread: CpuTimes::default(),
         }
     }
 
@@ -203,5 +284,78 @@ impl Stats {
         self.cron_runs = old.cron_runs;
         self.slowlog = old.slowlog;
         self.latency = old.latency;
+        self.clients = old.clients;
+        self.persistence = old.persistence;
+        self.persistence.reset();
+        self.defrag.running_percent = old.defrag.running_percent;
+        self.cpu_times = old.cpu_times;
+        self.main_thread = old.main_thread;
+    }
+
+    /// Takes the samples of all rates (every 100 ms).
+    pub fn sample_rates(&mut self, now_ns: u64) {
+        self.ops_rate.sample(self.commands_processed, now_ns);
+        self.input_rate.sample(self.net_input_bytes, now_ns);
+        self.output_rate.sample(self.net_output_bytes, now_ns);
+        let replication = &mut self.replication;
+        let (input, output) = (replication.input_bytes, replication.output_bytes);
+        replication.input_rate.sample(input, now_ns);
+        replication.output_rate.sample(output, now_ns);
+    }
+
+    /// Notes the memory in use, bytes.
+    pub fn note_memory(&mut self, used_bytes: u64) {
+        self.used_memory_bytes = used_bytes;
+        self.peak_memory_bytes = self.peak_memory_bytes.max(used_bytes);
+        if self.startup_memory_bytes == 0 {
+            self.startup_memory_bytes = used_bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_keeps_what_is_state() {
+        let mut stats = Stats::new(2);
+        stats.commands[1].calls = 3;
+        stats.commands[1].record_latency(5);
+        stats.error_reply(b"ERR");
+        stats.note_memory(100);
+        stats.note_memory(50);
+        stats.dirty = 7;
+        stats.persistence.last_save_s = 8;
+        stats.persistence.snapshots = 9;
+        stats.reset();
+        assert_eq!((stats.commands.len(), stats.commands[1].calls), (2, 0));
+        assert!(stats.commands[1].latency.is_none() && stats.errors.is_empty());
+        assert_eq!(stats.error_replies, 0);
+        assert_eq!(
+            (stats.used_memory_bytes, stats.peak_memory_bytes),
+            (50, 100)
+        );
+        assert_eq!((stats.startup_memory_bytes, stats.dirty), (100, 7));
+        let persistence = &stats.persistence;
+        assert_eq!((persistence.last_save_s, persistence.snapshots), (8, 0));
+    }
+
+    #[test]
+    fn too_many_error_codes_are_not_counted() {
+        let mut stats = Stats::new(0);
+        for code in 0..200 {
+            stats.error_reply(format!("E{code}").as_bytes());
+        }
+        assert_eq!((stats.errors.len(), stats.error_replies), (1, 200));
+        assert!(stats.errors.contains_key(&b"ERRORSTATS_DISABLED"[..]));
+    }
+
+    #[test]
+    fn rates_are_averages() {
+        let mut rate = Rate::default();
+        rate.sample(0, 0);
+        (1..=16).for_each(|tenth| rate.sample(tenth * 50, tenth * 100_000_000));
+        assert_eq!(rate.per_second(), 500);
     }
 }

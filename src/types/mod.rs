@@ -41,6 +41,15 @@ impl Object {
         }
     }
 
+    /// As [`heap_bytes`](Object::heap_bytes), where a collection may be judged
+    /// by `samples` of its elements instead of all (MEMORY USAGE).
+    pub fn estimated_bytes(&self, samples: usize) -> usize {
+        debug_assert!(samples > 0);
+        match self {
+            Object::String(string) => string.heap_bytes(),
+        }
+    }
+
     /// Parts that have to be freed one by one: the measure by which freeing
     /// moves to the background (Redis: lazyfreeGetFreeEffort).
     pub fn free_effort(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Times to live: EXPIRE, TTL and their kin.
 
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
+use crate::command::error::shown;
 use crate::commands::expire_time::Unit;
 use crate::keyspace::event;
 use crate::util::num;
@@ -124,10 +125,9 @@ impl Condition {
 }
 
 fn unsupported(option: &[u8]) -> CmdError {
-    // Redis: what it formats ends at a zero byte, and line ends are cut off.
-    let shown = option.split(|byte| *byte == 0).next().unwrap_or_default();
     let mut text = b"Unsupported option ".to_vec();
-    text.extend_from_slice(shown);
+    text.extend_from_slice(shown(option, usize::MAX));
+    // Redis: line ends at the end are cut off.
     while let Some(b'\r' | b'\n') = text.last() {
         text.pop();
     }

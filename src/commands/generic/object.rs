@@ -145,9 +145,12 @@ fn object_idletime(ctx: &mut Ctx) -> CmdResult {
 
 fn object_refcount(ctx: &mut Ctx) -> CmdResult {
     let key = ctx.args.key()?;
+    // Redis: eviction by access needs a clock for each key, so nothing is shared then.
+    let policy = ctx.config.maxmemory_policy;
+    let shares = ctx.config.maxmemory_bytes == 0 || !(policy.is_lru() || policy.is_lfu());
     match ctx.db.examine(key).map(|entry| entry.value()) {
         None => ctx.reply.null(),
-        Some(ValueRef::Int(number)) if SHARED_INTEGERS.contains(&number) => {
+        Some(ValueRef::Int(number)) if shares && SHARED_INTEGERS.contains(&number) => {
             ctx.reply.integer(SHARED_REFCOUNT);
         }
         Some(_) => ctx.reply.integer(1),

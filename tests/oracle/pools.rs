@@ -1,0 +1,279 @@
+//! Values that meet the edges: of numbers, of lengths, of encodings.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+
+/// Texts that are no integers, or only just.
+const ALMOST_INTEGERS: [&str; 14] = [
+    "", "-", "+1", "-0", "00", "007", " 1", "1 ", "1.0", "1e3", "0x10", "abc", "1\0", "１",
+];
+
+/// Integers at the ends of the types, and of our strings.
+const EDGE_INTEGERS: [&str; 22] = [
+    "9223372036854775807",
+    "9223372036854775808",
+    "9223372036854775806",
+    "-9223372036854775808",
+    "-9223372036854775807",
+    "-9223372036854775809",
+    "18446744073709551615",
+    "18446744073709551616",
+    "2147483647",
+    "2147483648",
+    "-2147483648",
+    "-2147483649",
+    "4294967295",
+    "4294967296",
+    "9999",
+    "10000",
+    "536870911",
+    "536870912",
+    "9223372036854775",
+    "-9223372036854776",
+    "99999999999999999999999999999999",
+    "1048577",
+];
+
+/// Numbers with a fraction, and what looks like one.
+const FLOATS: [&str; 40] = [
+    "0",
+    "-0",
+    "0.0",
+    "1",
+    "-1",
+    "1.5",
+    "-1.5",
+    "3.14",
+    "0.1",
+    "0.2",
+    "0.3",
+    "1e3",
+    "1E3",
+    "1e-3",
+    "5.",
+    ".5",
+    "-.5",
+    "1e308",
+    "1e309",
+    "-1e308",
+    "1e4931",
+    "1e4933",
+    "1e-308",
+    "1e-4940",
+    "inf",
+    "-inf",
+    "+inf",
+    "infinity",
+    "nan",
+    "-nan",
+    "0x1p3",
+    "0x.8",
+    "1.0000000000000002",
+    "0.000000000000000001",
+    "123456789012345678901234567890",
+    "1_000",
+    "1e",
+    "e1",
+    " 1.5",
+    "1.7976931348623157e308",
+];
+
+const PATTERNS: [&str; 24] = [
+    "*",
+    "**",
+    "",
+    "?",
+    "??",
+    "k*",
+    "*1",
+    "k?",
+    "key:*",
+    "key:[0-9]",
+    "key:[^0-4]",
+    "[a-c]*",
+    "*[",
+    "[",
+    "[a-",
+    "\\*",
+    "*\\",
+    "h?llo",
+    "*e*y*",
+    "[k-a]*",
+    "*:*",
+    "[^]*",
+    "[]k]*",
+    "\\k*",
+];
+
+const TYPES: [&str; 9] = [
+    "string", "STRING", "list", "set", "zset", "hash", "stream", "none", "nosuch",
+];
+
+/// A random element.
+pub fn one<'a>(rng: &mut SmallRng, of: &[&'a str]) -> &'a str {
+    of.choose(rng).expect("not empty")
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+/// A key of a small set, so that commands meet each other's keys.
+pub fn key(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..70 => format!("key:{}", rng.random_range(0..14)).into_bytes(),
+        70..88 => bytes(one(
+            rng,
+            &["a", "b", "c", "k", "k1", "hello", "hallo", "-1", "[", "*"],
+        )),
+        88..91 => Vec::new(),
+        91..95 => vec![0, 1, b'\r', b'\n', 0xff, b'"', b'\\'],
+        95..97 => vec![b'k'; 300],
+        97..98 => vec![b'K'; 66_000],
+        _ => "schlüssel".into(),
+    }
+}
+
+/// An integer for any purpose.
+pub fn integer(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..65 => rng.random_range(-4i64..21).to_string().into_bytes(),
+        65..80 => rng.random_range(-5_000i64..5_000).to_string().into_bytes(),
+        80..85 => rng.random::<i64>().to_string().into_bytes(),
+        85..95 => bytes(one(rng, &EDGE_INTEGERS)),
+        _ => bytes(one(rng, &ALMOST_INTEGERS)),
+    }
+}
+
+/// The number of a database, mostly one of the first.
+pub fn database(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..90 => rng.random_range(0..3).to_string().into_bytes(),
+        90..96 => rng.random_range(-1..18).to_string().into_bytes(),
+        _ => integer(rng),
+    }
+}
+
+/// A number with a fraction.
+pub fn float(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..40 => bytes(one(rng, &FLOATS)),
+        40..70 => format!("{:.3}", rng.random_range(-100.0..100.0)).into_bytes(),
+        70..80 => rng.random_range(-1e18..1e18f64).to_string().into_bytes(),
+        80..90 => format!("{:e}", rng.random_range(-1.0..1.0f64)).into_bytes(),
+        _ => integer(rng),
+    }
+}
+
+/// A time to live in `per_second` parts of a second: over, or so long that
+/// nothing expires while the test runs, or not a number.
+pub fn time_to_live(rng: &mut SmallRng, per_second: i64) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        // Far apart, so that GT and LT do not depend on the milliseconds
+        // between two commands.
+        0..80 => (rng.random_range(1_000..1_000_000_000) * per_second)
+            .to_string()
+            .into_bytes(),
+        80..90 => bytes(one(rng, &["0", "-1", "-100", "-9223372036854775808"])),
+        90..95 => bytes(one(
+            rng,
+            &[
+                "9223372036854775807",
+                "9223372036854775",
+                "9223372036854776",
+                "9223372036854775808",
+                "-9223372036854776",
+            ],
+        )),
+        _ => bytes(one(rng, &ALMOST_INTEGERS[1..])),
+    }
+}
+
+/// A point in time in `per_second` parts of a second since 1970, as
+/// [`time_to_live`] chooses it.
+pub fn unix_time(rng: &mut SmallRng, per_second: i64) -> Vec<u8> {
+    let now_s = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64);
+    match rng.random_range(0..100) {
+        0..80 => ((now_s + rng.random_range(1_000..1_000_000_000)) * per_second)
+            .to_string()
+            .into_bytes(),
+        80..88 => bytes(one(
+            rng,
+            &["0", "1", "-1", "1000000000", "-9223372036854775808"],
+        )),
+        88..95 => bytes(one(
+            rng,
+            &[
+                "9223372036854775000",
+                "9223372036854775",
+                "9223372036854776",
+            ],
+        )),
+        _ => bytes(one(rng, &ALMOST_INTEGERS[1..])),
+    }
+}
+
+/// A value to store.
+pub fn value(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..30 => integer(rng),
+        30..45 => float(rng),
+        45..75 => bytes(one(
+            rng,
+            &[
+                "",
+                "a",
+                "foo",
+                "bar",
+                "Hello World",
+                "ohmytext",
+                "mynewtext",
+                "0",
+                "\0",
+                "\r\n",
+            ],
+        )),
+        75..90 => {
+            // Around the limits of embstr and of listpack entries.
+            let len = *[1, 7, 20, 21, 43, 44, 45, 63, 64, 65, 128, 513]
+                .choose(rng)
+                .expect("a length");
+            text(rng, len)
+        }
+        90..97 => {
+            let len = rng.random_range(0..40);
+            (0..len).map(|_| rng.random()).collect()
+        }
+        97..99 => {
+            let len = rng.random_range(4_090..4_100);
+            text(rng, len)
+        }
+        _ => {
+            let len = rng.random_range(16_000..40_000);
+            text(rng, len)
+        }
+    }
+}
+
+fn text(rng: &mut SmallRng, len: usize) -> Vec<u8> {
+    let letter = rng.random_range(b'a'..=b'e');
+    (0..len).map(|at| letter + (at % 3) as u8).collect()
+}
+
+/// A glob pattern.
+pub fn pattern(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0 => key(rng),
+        _ => bytes(one(rng, &PATTERNS)),
+    }
+}
+
+/// The name of a type.
+pub fn type_name(rng: &mut SmallRng) -> Vec<u8> {
+    bytes(one(rng, &TYPES))
+}

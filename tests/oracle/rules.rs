@@ -1,0 +1,137 @@
+//! What can be compared, and how.
+
+use super::generate::Call;
+use super::reply::Value;
+
+/// How the replies of a command are compared when they are not equal.
+enum Rule {
+    /// Positive integers may be this far apart: they depend on the time.
+    Close(i64),
+    /// The same elements in any order.
+    AnyOrder,
+    /// A whole iteration has the same elements; part of one is a matter of the
+    /// table's own order.
+    Scan,
+    /// Something or nothing: what is chosen is left to chance.
+    Chance,
+    /// Both of these integers mean the same.
+    Either(i64, i64),
+}
+
+/// Commands whose replies may differ in part.
+const RULES: [(&str, Rule); 9] = [
+    ("ttl", Rule::Close(5)),
+    ("pttl", Rule::Close(5_000)),
+    ("expiretime", Rule::Close(5)),
+    ("pexpiretime", Rule::Close(5_000)),
+    ("keys", Rule::AnyOrder),
+    ("scan", Rule::Scan),
+    ("randomkey", Rule::Chance),
+    ("object|idletime", Rule::Close(30)),
+    // Redis shares small integers, but not those that COPY made.
+    ("object|refcount", Rule::Either(1, i32::MAX as i64)),
+];
+
+/// Commands that take no part; a container stands for its subcommands too.
+pub const EXCLUDED: [(&str, &str); 41] = [
+    ("acl", "changes who may do what, for every connection"),
+    ("bgrewriteaof", "needs persistence"),
+    ("bgsave", "needs persistence"),
+    ("client|id", "numbers connections"),
+    ("client|info", "describes this connection"),
+    ("client|kill", "ends connections"),
+    ("client|list", "describes connections"),
+    ("client|pause", "makes everybody wait"),
+    ("client|reply", "takes replies away"),
+    ("client|help", "our own words"),
+    (
+        "command",
+        "tests/command_table.rs compares it, without order",
+    ),
+    ("config", "tests/config compares it"),
+    ("debug", "stops, blocks and crashes servers"),
+    ("failover", "needs replication"),
+    ("hello", "names server and connection"),
+    ("info", "figures of this server"),
+    ("lastsave", "the time of the start"),
+    ("latency", "measured times"),
+    ("lolwut", "our own art"),
+    ("memory", "sizes of our own structures"),
+    ("migrate", "needs a third server"),
+    ("module", "loads code"),
+    ("monitor", "turns a connection into a stream"),
+    (
+        "multi",
+        "tests of transactions compare it, with EXEC at its side",
+    ),
+    ("object|help", "our own words"),
+    ("psubscribe", "changes what a connection may do"),
+    ("psync", "turns a connection into a stream"),
+    ("quit", "ends the connection"),
+    ("replconf", "internal to replication"),
+    ("replicaof", "needs replication"),
+    ("reset", "ends RESP3"),
+    ("role", "needs replication"),
+    ("save", "needs persistence"),
+    ("shutdown", "ends the server"),
+    ("slaveof", "needs replication"),
+    ("slowlog", "measured times"),
+    ("ssubscribe", "changes what a connection may do"),
+    ("subscribe", "changes what a connection may do"),
+    ("sync", "turns a connection into a stream"),
+    ("time", "the time"),
+    ("wait", "needs replication"),
+];
+
+/// Whether a command takes no part.
+pub fn is_excluded(full_name: &str) -> bool {
+    let container = full_name.split('|').next();
+    EXCLUDED
+        .iter()
+        .any(|(name, _)| *name == full_name || Some(*name) == container)
+}
+
+/// Whether two replies to a call are the same as far as they can be.
+pub fn equal(call: &Call, ours: &Value, theirs: &Value) -> bool {
+    if ours == theirs {
+        return true;
+    }
+    let rule = RULES.iter().find(|(name, _)| *name == call.name);
+    let Some((_, rule)) = rule else {
+        return false;
+    };
+    let integers = ours.integer().zip(theirs.integer());
+    match rule {
+        Rule::Close(distance) => {
+            integers.is_some_and(|(a, b)| a >= 0 && b >= 0 && a.abs_diff(b) <= *distance as u64)
+        }
+        Rule::Either(a, b) => integers.is_some_and(|pair| pair == (*a, *b) || pair == (*b, *a)),
+        Rule::AnyOrder => sorted(ours).is_some_and(|ours| Some(ours) == sorted(theirs)),
+        Rule::Chance => ours.bytes().is_some() && theirs.bytes().is_some(),
+        Rule::Scan => scans_are_equal(call, ours, theirs),
+    }
+}
+
+fn sorted(value: &Value) -> Option<Vec<&Value>> {
+    let mut items: Vec<&Value> = value.items()?.iter().collect();
+    items.sort();
+    Some(items)
+}
+
+fn scans_are_equal(call: &Call, ours: &Value, theirs: &Value) -> bool {
+    let (Some([cursor, found]), Some([other_cursor, other_found])) = (ours.items(), theirs.items())
+    else {
+        return false;
+    };
+    let (Some(cursor), Some(other_cursor)) = (cursor.bytes(), other_cursor.bytes()) else {
+        return false;
+    };
+    let (Some(mut found), Some(mut other_found)) = (sorted(found), sorted(other_found)) else {
+        return false;
+    };
+    let whole = call.argv[1] == b"0" && cursor == b"0" && other_cursor == b"0";
+    // An element may come twice.
+    found.dedup();
+    other_found.dedup();
+    !whole || found == other_found
+}
