@@ -102,7 +102,11 @@ fn auth_without_and_with_a_password() {
     let mut c = server.connect();
     let no_auth = "-NOAUTH Authentication required.";
     c.check("PING", no_auth);
-    c.check("NOSUCHCOMMAND", no_auth);
+    // Redis: whether a command exists is told to everyone.
+    c.check(
+        "NOSUCH a",
+        "-ERR unknown command 'NOSUCH', with args beginning with: 'a' ",
+    );
     c.check("CLIENT ID", no_auth);
     c.check("GET", "-ERR wrong number of arguments for 'get' command");
     c.check(

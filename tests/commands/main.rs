@@ -1,5 +1,7 @@
 //! Commands over a connection, one file for each group.
 
 mod connection;
+mod observing;
+mod server;
 #[path = "../support/mod.rs"]
 mod support;

@@ -292,6 +292,16 @@ impl Client {
         self.buf.split_off(self.at)
     }
 
+    /// The next line, or what there is of it when the connection ends.
+    pub fn rest_line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while !line.ends_with(b"\r\n") && matches!(self.stream.read(&mut byte), Ok(1)) {
+            line.push(byte[0]);
+        }
+        String::from_utf8_lossy(&line).trim_end().to_owned()
+    }
+
     /// Whether the connection ends, with nothing before, in the given time.
     pub fn is_closed_within(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();

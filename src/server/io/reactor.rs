@@ -16,8 +16,21 @@ use crate::server::cron::Cron;
 const ARENA_BYTES: usize = 16 * READ_BYTES;
 /// Requests of a connection begin at a multiple of this in the arena.
 const ARENA_ALIGN: usize = 64;
+/// Output from which it counts as long, bytes.
+const LONG_OUTPUT_BYTES: usize = 64 * 1024;
+/// Bytes of long outputs written in a turn.
+const LONG_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 /// Tokens from here on are listening sockets.
 pub(super) const LISTENER_TOKEN: usize = usize::MAX / 2;
+
+/// How far the writing of a connection has come.
+#[derive(Clone, Copy, Default)]
+struct Flushed {
+    /// Bytes written now.
+    bytes: usize,
+    /// There is more, and the socket may take it.
+    unfinished: bool,
+}
 
 /// One I/O thread. The first also accepts connections and runs cron.
 pub struct Reactor<D: Driver> {
@@ -41,6 +54,8 @@ pub struct Reactor<D: Driver> {
     again: Vec<usize>,
     /// Connections whose client has to be looked at in this turn.
     dirty: Vec<usize>,
+    /// Room for the work of [`Reactor::flush`].
+    long: Vec<usize>,
     /// Clients whose connection is gone, and whether the peer ended it.
     gone: Vec<(ClientId, bool)>,
     /// Connections whose amount of unwritten output must be told.
@@ -71,6 +86,7 @@ impl<D: Driver> Reactor<D> {
             pool: Vec::new(),
             again: Vec::new(),
             dirty: Vec::new(),
+            long: Vec::new(),
             gone: Vec::new(),
             report: Vec::new(),
             written_bytes: 0,
@@ -373,57 +389,84 @@ impl<D: Driver> Reactor<D> {
         self.mark_dirty(index);
     }
 
-    /// After the lock: writes, closes, and notes what is left to do.
+    /// After the lock: writes, closes, and notes what is left to do. Short
+    /// replies go first; long ones take turns, so that nobody waits for all.
     fn flush(&mut self) {
         let mut dirty = std::mem::take(&mut self.dirty);
+        let mut long = std::mem::take(&mut self.long);
         for index in dirty.drain(..) {
             let Some(Some(conn)) = self.conns.get_mut(index) else {
                 continue;
             };
             conn.in_dirty = false;
-            if conn.closing == Closing::Now {
-                self.close(index);
-                continue;
-            }
-            if conn.out_bytes > 0 && !conn.write_blocked {
-                match conn.flush(&mut self.pool) {
-                    Ok(count) => {
-                        self.written_bytes += count as u64;
-                        self.writes += 1;
-                    }
-                    Err(error) => {
-                        tracing::debug!("Error writing to client: {error}");
-                        self.close(index);
-                        continue;
-                    }
-                }
-            }
-            let written = conn.out_bytes == 0;
-            let finished = written && !conn.more_output;
-            if finished && (conn.ended || conn.closing == Closing::AfterReply) {
-                if !conn.ended {
-                    conn.drain(&mut self.arena);
-                }
-                self.close(index);
-                continue;
-            }
-            if conn.told_bytes != conn.out_bytes {
-                self.report.push(index);
-            }
-            let more_input = !conn.waiting
-                && !conn.ended
-                && conn.closing == Closing::No
-                && (conn.readable || conn.leftover);
-            let more_output = !finished && !conn.write_blocked;
-            if more_input {
-                self.look_again(index);
-            }
-            if more_output {
+            if conn.out_bytes > LONG_OUTPUT_BYTES && !conn.write_blocked {
+                long.push(index);
+            } else if self.flush_one(index).unfinished {
                 self.mark_dirty(index);
             }
         }
+        let (mut left, mut next) = (LONG_BYTES_PER_TURN, 0);
+        while left > 0 && next < long.len() {
+            let flushed = self.flush_one(long[next]);
+            left = left.saturating_sub(flushed.bytes);
+            if !flushed.unfinished {
+                long[next] = usize::MAX;
+            }
+            next += 1;
+        }
+        // Those that had to wait come first in the next turn.
+        long.rotate_left(next);
+        for index in long.drain(..) {
+            self.mark_dirty(index);
+        }
+        self.long = long;
         dirty.append(&mut self.dirty);
         self.dirty = dirty;
+    }
+
+    fn flush_one(&mut self, index: usize) -> Flushed {
+        let mut flushed = Flushed::default();
+        let Some(Some(conn)) = self.conns.get_mut(index) else {
+            return flushed;
+        };
+        if conn.closing == Closing::Now {
+            self.close(index);
+            return flushed;
+        }
+        if conn.out_bytes > 0 && !conn.write_blocked {
+            match conn.flush(&mut self.pool) {
+                Ok(bytes) => {
+                    flushed.bytes = bytes;
+                    self.written_bytes += bytes as u64;
+                    self.writes += 1;
+                }
+                Err(error) => {
+                    tracing::debug!("Error writing to client: {error}");
+                    self.close(index);
+                    return flushed;
+                }
+            }
+        }
+        let finished = conn.out_bytes == 0 && !conn.more_output;
+        if finished && (conn.ended || conn.closing == Closing::AfterReply) {
+            if !conn.ended {
+                conn.drain(&mut self.arena);
+            }
+            self.close(index);
+            return flushed;
+        }
+        if conn.told_bytes != conn.out_bytes {
+            self.report.push(index);
+        }
+        flushed.unfinished = !finished && !conn.write_blocked;
+        let more_input = !conn.waiting
+            && !conn.ended
+            && conn.closing == Closing::No
+            && (conn.readable || conn.leftover);
+        if more_input {
+            self.look_again(index);
+        }
+        flushed
     }
 
     /// Ends a connection.
