@@ -235,7 +235,7 @@ fn object_tells_encodings_and_counts() {
         c.check("OBJECT FREQ nosuch", "$-1");
         c.check("OBJECT IDLETIME b", ":0");
         c.check("CONFIG SET maxmemory-policy allkeys-lfu", "+OK");
-        c.check("SET f 1", "+OK");
+        c.check("SET f text", "+OK");
         c.check("OBJECT FREQ f", ":5");
         assert!(
             c.ask("OBJECT IDLETIME f")
