@@ -312,6 +312,7 @@ impl Draft<'_> {
             (ArgKind::Double, _) => pools::float(rng),
             (ArgKind::Pattern, _) => pools::pattern(rng),
             (ArgKind::String, "type") => pools::type_name(rng),
+            (ArgKind::String, "username") => pools::user(rng),
             (ArgKind::String, _) => pools::value(rng),
         };
         self.words.push(word);

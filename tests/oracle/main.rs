@@ -14,6 +14,8 @@ mod pair;
 mod pools;
 mod reply;
 mod rules;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -277,3 +277,8 @@ pub fn pattern(rng: &mut SmallRng) -> Vec<u8> {
 pub fn type_name(rng: &mut SmallRng) -> Vec<u8> {
     bytes(one(rng, &TYPES))
 }
+
+/// The name of a user, mostly the one that exists.
+pub fn user(rng: &mut SmallRng) -> Vec<u8> {
+    bytes(one(rng, &["default", "default", "DEFAULT", "nobody", ""]))
+}
