@@ -21,24 +21,24 @@ const SHORT_LIVED_EVERY: u32 = 15;
 /// How often commands come, where it is not [`WEIGHT`]: those that empty the
 /// databases are rare, and those that fill them are not.
 const WEIGHTS: [(&str, u32); 16] = [
-    ("append", 15),
-    ("copy", 20),
-    ("del", 4),
+    ("append", 75),
+    ("copy", 100),
+    ("del", 20),
     ("flushall", 1),
-    ("flushdb", 1),
-    ("getdel", 5),
-    ("incr", 20),
-    ("incrbyfloat", 20),
-    ("keys", 5),
-    ("lcs", 5),
-    ("mset", 20),
-    ("scan", 20),
-    ("set", 60),
-    ("setex", 15),
-    ("swapdb", 1),
-    ("unlink", 4),
+    ("flushdb", 2),
+    ("getdel", 25),
+    ("incr", 100),
+    ("incrbyfloat", 100),
+    ("keys", 25),
+    ("lcs", 25),
+    ("mset", 100),
+    ("scan", 100),
+    ("set", 300),
+    ("setex", 75),
+    ("swapdb", 4),
+    ("unlink", 20),
 ];
-const WEIGHT: u32 = 10;
+const WEIGHT: u32 = 50;
 
 /// A request.
 #[derive(Clone)]

@@ -148,9 +148,9 @@ fn looking_is_not_using() {
     let mut world = World::new();
     world.run("SET a text");
     world.keyspace.now_ms += 60_000;
-    let clock = |world: &mut World| {
-        let entry = world.keyspace.select(world.db).peek(b"a").unwrap().clock();
-        entry
+    let clock = |world: &mut World| -> u32 {
+        let mut db = world.keyspace.select(world.db);
+        db.peek(b"a").unwrap().clock()
     };
     let old = clock(&mut world);
     for look in [
