@@ -92,8 +92,9 @@ impl CmdError {
 
     /// A subcommand that its container does not have.
     pub fn unknown_subcommand(name: &[u8], container: &str) -> CmdError {
+        let shown = shown(name, SHOWN_BYTES_MAX);
         let mut text = b"unknown subcommand '".to_vec();
-        text.extend_from_slice(shown(name, SHOWN_BYTES_MAX));
+        text.extend_from_slice(shown);
         text.extend_from_slice(
             format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes(),
         );

@@ -286,8 +286,8 @@ fn usage(of: libc::c_int) -> (u64, u64) {
         usage.assume_init()
     };
     let micros = |time: libc::timeval| {
-        let parts = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
-        parts.0.unwrap_or(0) * 1_000_000 + parts.1.unwrap_or(0)
+        let (seconds, micros) = (time.tv_sec.unsigned_abs(), time.tv_usec.unsigned_abs());
+        seconds * 1_000_000 + micros
     };
     (micros(usage.ru_stime), micros(usage.ru_utime))
 }

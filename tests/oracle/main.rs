@@ -14,6 +14,8 @@ mod pair;
 mod pools;
 mod reply;
 mod rules;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -101,7 +103,7 @@ fn connections(servers: &Servers, registry: &Registry) -> Vec<Pair> {
 fn run(
     pair: &mut Pair,
     calls: &[Call],
-    history: &mut VecDeque<Call>,
+    history: &mut VecDeque<(Call, Value)>,
     succeeded: &mut BTreeMap<String, u64>,
 ) {
     let requests: Vec<_> = calls.iter().map(|call| call.argv.clone()).collect();
@@ -119,16 +121,18 @@ fn run(
         if history.len() == HISTORY {
             history.pop_front();
         }
-        history.push_back(call.clone());
+        history.push_back((call.clone(), theirs));
     }
 }
 
 /// Fails with what led to a difference: the last calls on the same keys.
-fn report(call: &Call, history: &VecDeque<Call>, ours: &Value, theirs: &Value) -> ! {
-    let related = history
-        .iter()
-        .filter(|earlier| earlier.keys.is_empty() || earlier.shares_key(call));
-    let mut lines: Vec<String> = related.map(Call::to_string).collect();
+fn report(call: &Call, history: &VecDeque<(Call, Value)>, ours: &Value, theirs: &Value) -> ! {
+    let related = history.iter().filter(|(earlier, _)| {
+        earlier.shares_key(call) || earlier.writes && earlier.keys.is_empty()
+    });
+    let mut lines: Vec<String> = related
+        .map(|(earlier, reply)| format!("{earlier}  {reply:?}"))
+        .collect();
     let lines = lines.split_off(lines.len().saturating_sub(25));
     panic!(
         "different replies\nbefore:\n  {}\ncall:   {call}\nours:   {ours:?}\ntheirs: {theirs:?}",

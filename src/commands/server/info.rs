@@ -74,20 +74,23 @@ impl Fields {
 }
 
 pub(super) fn info(server: &mut Server, id: ClientId, args: Args<'_>) -> CmdResult {
+    let text = text(server, args.rest());
+    server.reply(id).verbatim("txt", text.as_bytes());
+    REPLIED
+}
+
+/// The sections asked for, or those that come unasked.
+pub fn text(server: &mut Server, asked: &[&[u8]]) -> String {
     let overview = Overview::new(server);
     let mut fields = Fields::default();
-    for section in SECTIONS
-        .iter()
-        .filter(|section| wanted(section, args.rest()))
-    {
+    for section in SECTIONS.iter().filter(|section| wanted(section, asked)) {
         if !fields.text.is_empty() {
             fields.text.push_str("\r\n");
         }
         let _ = write!(fields.text, "# {}\r\n", section.names[0]);
         (section.write)(server, &overview, &mut fields);
     }
-    server.reply(id).verbatim("txt", fields.text.as_bytes());
-    REPLIED
+    fields.text
 }
 
 /// Whether a section is among those asked for, by name or by group.
