@@ -346,3 +346,43 @@ fn commands_describe_themselves() {
     assert!(docs.starts_with("%1 $get %"), "{docs}");
     assert!(c.ask("COMMAND INFO get").contains(" ~2 +readonly +fast "));
 }
+
+#[test]
+fn charts_are_drawn_as_redis_draws_them() {
+    use redstart::stats::sparkline::{Bar, draw};
+
+    let Some(theirs) = Server::start_oracle(&["--latency-monitor-threshold", "5"]) else {
+        return;
+    };
+    let mut c = theirs.connect();
+    for ms in [60, 10, 200, 120] {
+        c.check(&format!("DEBUG SLEEP 0.{ms:03}"), "+OK");
+        // At most one spike is kept of each second.
+        std::thread::sleep(std::time::Duration::from_millis(1050));
+    }
+    let second = |c: &mut Client| -> i64 {
+        let time = c.ask("TIME");
+        let second = time.split(" $").nth(1).expect("seconds");
+        second.parse().expect("a number")
+    };
+    let (now_s, graph) = super::support::wait("a chart within one second", || {
+        let before = second(&mut c);
+        let graph = c.ask("LATENCY GRAPH command");
+        (second(&mut c) == before).then_some((before, graph))
+    });
+    let history = c.ask("LATENCY HISTORY command");
+    let numbers: Vec<i64> = history
+        .split(' ')
+        .filter_map(|word| word.strip_prefix(':')?.parse().ok())
+        .collect();
+    assert_eq!(numbers.len(), 8, "{history}");
+    let bars: Vec<Bar> = numbers
+        .chunks(2)
+        .map(|spike| Bar {
+            value: u32::try_from(spike[1]).expect("milliseconds"),
+            label: format!("{}s", now_s - spike[0]),
+        })
+        .collect();
+    let chart = graph.splitn(3, '\n').nth(2).expect("a chart");
+    assert_eq!(draw(&bars), chart);
+}
