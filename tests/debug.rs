@@ -209,10 +209,7 @@ fn what_is_missing_says_so() {
         "DEBUG LOADAOF",
         "-ERR This version cannot write or load data",
     );
-    server.check(
-        "DEBUG CHANGE-REPL-ID",
-        "-ERR This version has no replication",
-    );
+    server.check("DEBUG REPLICATE x", "-ERR This version has no replication");
     server.check(
         "DEBUG SET-DISABLE-DENY-SCRIPTS 1",
         "-ERR This version has no scripts",

@@ -1,6 +1,7 @@
 //! Points in time as commands give them.
 
 use crate::command::ctx::CmdError;
+use crate::config::Config;
 use crate::util::num;
 
 /// What a number counts, and from where.
@@ -58,26 +59,11 @@ impl Unit {
     }
 }
 
-/// Redis reads all option words before it reads their numbers, so a syntax
-/// error wins over a bad number: checks that every word is known.
-///
-/// # Errors
-/// A syntax error.
-pub(super) fn check_words(mut rest: &[&[u8]], words: &[&str]) -> Result<(), CmdError> {
-    let is = |arg: &[u8], word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
-    let mut expiries = 0;
-    while let [arg, tail @ ..] = rest {
-        if OPTIONS.iter().any(|(word, _)| is(arg, word)) {
-            expiries += 1;
-            if tail.is_empty() || expiries > 1 {
-                return Err(CmdError::Syntax);
-            }
-            rest = &tail[1..];
-        } else if words.iter().any(|word| is(arg, word)) {
-            rest = tail;
-        } else {
-            return Err(CmdError::Syntax);
-        }
+/// The command that AOF and replicas get where a command has deleted a key
+/// whose new expiry is over.
+pub(super) fn deletion(config: &Config) -> &'static [u8] {
+    match config.lazyfree_lazy_expire {
+        true => b"UNLINK",
+        false => b"DEL",
     }
-    Ok(())
 }

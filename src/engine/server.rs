@@ -6,6 +6,7 @@ use rand::rngs::SmallRng;
 use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
+use super::shutdown::Signalled;
 use crate::acl::Users;
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
@@ -75,6 +76,8 @@ pub struct Server {
     pub pause: Option<PauseState>,
     /// Stopping.
     pub shutdown: ShutdownState,
+    /// Stopping soon, by a signal.
+    pub signalled: Signalled,
     /// Command, as the crash report and the watchdog name it.
     pub running: Option<crate::command::registry::CommandId>,
     /// What is done in the process around the engine.
@@ -144,6 +147,7 @@ impl Server {
             replication_id,
             pause: None,
             shutdown: ShutdownState::None,
+            signalled: Signalled::default(),
             running: None,
             hooks: Hooks::default(),
             debug: DebugSwitches::default(),

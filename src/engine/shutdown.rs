@@ -1,6 +1,18 @@
 //! Stopping the server: on command or by a signal.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::server::{Server, ShutdownRequest, ShutdownState};
+
+/// A shutdown by a signal, which cron carries out.
+#[derive(Default)]
+pub struct Signalled {
+    request: Option<(ShutdownRequest, &'static str)>,
+    /// Whether a signal has come and its shutdown is not given up: the one who
+    /// takes signals looks at it without the engine's lock.
+    pub flag: Arc<AtomicBool>,
+}
 
 /// Why the server goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,10 +51,33 @@ impl Server {
         Ok(())
     }
 
-    /// Takes a shutdown back; false when there is none that waits. (Nothing
-    /// waits yet: it is for replicas that a shutdown takes time.)
+    /// Has cron stop the server because of a signal, whose name this is.
+    pub fn ask_shutdown(&mut self, request: ShutdownRequest, signal: &'static str) {
+        self.signalled.request = Some((request, signal));
+    }
+
+    /// Stops the server if a signal has asked for it.
+    pub fn check_signalled(&mut self) {
+        let Some((request, signal)) = self.signalled.request.take() else {
+            return;
+        };
+        if self.begin_shutdown(request) == Err(ShutdownError::CannotSave) {
+            tracing::warn!(
+                "{signal} received but errors trying to shut down the server, check the logs for \
+                 more information"
+            );
+            self.signalled.flag.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a shutdown back; false when there is none that waits.
     pub fn abort_shutdown(&mut self) -> bool {
-        false
+        let waited = self.signalled.request.take().is_some();
+        if waited {
+            self.signalled.flag.store(false, Ordering::Relaxed);
+            tracing::info!("Shutdown manually aborted.");
+        }
+        waited
     }
 
     fn has_keys(&self) -> bool {

@@ -272,11 +272,11 @@ impl<'a> DbRef<'a> {
     /// A long string for a reply, shared instead of copied.
     pub fn share_string(&mut self, key: &[u8]) -> Option<bytes::Bytes> {
         let loc = self.find(key)?;
-        self.table_mut()
-            .with_entry(loc, |entry| match entry.boxed_mut() {
-                Some(Object::String(string)) => Some(string.share()),
-                None => None,
-            })
+        self.table_mut().with_entry(loc, |entry| {
+            entry
+                .boxed_mut()
+                .map(|Object::String(string)| string.share())
+        })
     }
 
     /// A live key for writing, if it exists.

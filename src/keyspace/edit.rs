@@ -61,9 +61,11 @@ impl<'a> Edit<'a> {
     pub(super) fn touch(&mut self) {
         if !self.touched {
             self.touched = true;
-            let index = self.index();
-            let (entry, effects) = self.parts();
-            effects.touched(index, entry.key());
+            if self.db.keyspace.effects.record_touched {
+                let index = self.index();
+                let (entry, effects) = self.parts();
+                effects.touched(index, entry.key());
+            }
         }
     }
 
@@ -145,9 +147,11 @@ impl<'a> Edit<'a> {
     /// Publishes a further event of the same change.
     #[inline]
     pub fn notify(&mut self, event: Event) {
-        let index = self.index();
-        let (entry, effects) = self.parts();
-        effects.event(index, event, entry.key());
+        if self.db.keyspace.effects.record_classes & event.class != 0 {
+            let index = self.index();
+            let (entry, effects) = self.parts();
+            effects.event(index, event, entry.key());
+        }
     }
 
     /// Deletes the key.

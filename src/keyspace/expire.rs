@@ -70,7 +70,7 @@ impl ExpireCycle {
     }
 
     fn run(&mut self, keyspace: &mut Keyspace, effort: ExpireEffort, budget: Duration) {
-        if keyspace.hide_expired || keyspace.dbs.iter().all(|db| db.table().expires() == 0) {
+        if keyspace.hide_expired {
             return;
         }
         let start = Instant::now();
@@ -191,5 +191,27 @@ mod tests {
         assert_eq!(keyspace.db(db).table().len(), 5000 - 1667);
         assert_eq!(keyspace.db(db).table().expires(), 1666);
         assert!(keyspace.db(db).avg_ttl_ms > 0);
+    }
+
+    #[test]
+    fn the_stale_share_is_forgotten_when_nothing_expires_any_more() {
+        let mut keyspace = Keyspace::new(16);
+        let db = keyspace.index(0).unwrap();
+        for i in 0..1000 {
+            let key = format!("key:{i}");
+            keyspace
+                .select(db)
+                .set(key.as_bytes(), NewValue::Int(i), Ttl::At(1), event::SET);
+        }
+        keyspace.now_ms = 5000;
+        let mut cycle = ExpireCycle::default();
+        while keyspace.db(db).table().expires() > 0 {
+            cycle.slow(&mut keyspace, ExpireEffort::new(1), 10);
+        }
+        assert!(keyspace.stats.expired_stale_percent > 1.0);
+        for _ in 0..100 {
+            cycle.slow(&mut keyspace, ExpireEffort::new(1), 10);
+        }
+        assert!(keyspace.stats.expired_stale_percent < 1.0);
     }
 }

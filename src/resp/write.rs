@@ -413,7 +413,7 @@ mod tests {
         check(|r| r.map(2), "*4\r\n", "%2\r\n");
         check(|r| r.set(2), "*2\r\n", "~2\r\n");
         check(|r| r.push(2), "*2\r\n", ">2\r\n");
-        check(|r| r.double(3.141), "$5\r\n3.141\r\n", ",3.141\r\n");
+        check(|r| r.double(2.25), "$4\r\n2.25\r\n", ",2.25\r\n");
         check(|r| r.boolean(true), ":1\r\n", "#t\r\n");
         check(|r| r.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
         check(

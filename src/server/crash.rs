@@ -20,6 +20,7 @@ use std::sync::atomic::{
 use std::time::Duration;
 
 use super::{log, system};
+use crate::commands::server::info;
 use crate::engine::running::{self, Call};
 use crate::engine::{Server, hooks};
 
@@ -373,30 +374,11 @@ fn details(text: &mut String) {
     }
     // SAFETY: see the invariants: this thread executes a call, so it holds the
     // lock, and it does not go back to what it was doing.
-    let server = unsafe { &*server };
+    let server = unsafe { &mut *server };
     let client = server.describe_client(call.client);
     let _ = writeln!(text, "\n------ CURRENT CLIENT INFO ------\n{client}");
-    let _ = write!(
-        text,
-        "\n------ INFO OUTPUT ------\nredis_version:{}\nprocess_id:{}\nrun_id:{}\n\
-         uptime_in_seconds:{}\nconnected_clients:{}\nblocked_clients:{}\nused_memory:{}\n\
-         total_connections_received:{}\ntotal_commands_processed:{}\n",
-        crate::version::REDIS_VERSION,
-        std::process::id(),
-        server.run_id,
-        server.clock.monotonic_ns() / 1_000_000_000,
-        server.clients.len(),
-        server.clients.blocked,
-        server.stats.used_memory_bytes,
-        server.stats.connections_received,
-        server.stats.commands_processed,
-    );
-    for (index, db) in server.keyspace.dbs() {
-        let (keys, expires) = (db.table().len(), db.table().expires());
-        if keys > 0 {
-            let _ = writeln!(text, "db{}:keys={keys},expires={expires}", index.get());
-        }
-    }
+    let info = info::text(server, &[b"everything"]).replace('\r', "");
+    let _ = write!(text, "\n------ INFO OUTPUT ------\n{info}");
 }
 
 /// The panic hook: a report on the panicking thread, then the end.

@@ -50,6 +50,7 @@ impl Cron {
         if !server.debug.cron {
             return;
         }
+        server.check_signalled();
         server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
         self.runs += 1;
         server.stats.cron_runs += 1;

@@ -65,6 +65,15 @@ impl Supervisor {
         }
     }
 
+    /// As the directive names it.
+    pub fn mode(&self) -> Supervised {
+        match self {
+            Supervisor::None => Supervised::No,
+            Supervisor::Systemd(_) => Supervised::Systemd,
+            Supervisor::Upstart => Supervised::Upstart,
+        }
+    }
+
     /// Tells systemd something, line by line.
     pub fn tell(&self, state: &str) {
         if let Supervisor::Systemd(socket) = self

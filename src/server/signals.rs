@@ -1,13 +1,13 @@
 //! Signals that stop the server, taken by the control plane's runtime.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::io::Shared;
 use crate::config::ShutdownFlags;
-use crate::engine::{ShutdownRequest, ShutdownState};
+use crate::engine::ShutdownRequest;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stop {
@@ -39,16 +39,15 @@ pub fn listen(shared: Arc<Shared>) -> std::io::Result<()> {
             signal(SignalKind::interrupt())?,
         )
     };
+    let flag = shared.server.lock().signalled.flag.clone();
     let serve = async move {
-        // A shutdown waits to be carried out, or is being.
-        let asked = Arc::new(AtomicBool::new(false));
         loop {
             let stop = tokio::select! {
                 Some(()) = terminate.recv() => Stop::Term,
                 Some(()) = interrupt.recv() => Stop::Int,
                 else => return,
             };
-            let again = asked.swap(true, Ordering::Relaxed);
+            let again = flag.swap(true, Ordering::Relaxed);
             if again && stop == Stop::Int {
                 tracing::warn!("You insist... exiting now.");
                 super::log::flush();
@@ -56,10 +55,10 @@ pub fn listen(shared: Arc<Shared>) -> std::io::Result<()> {
             }
             tracing::warn!("Received {} scheduling shutdown...", stop.name());
             if !again {
-                let (shared, asked) = (shared.clone(), asked.clone());
+                let shared = shared.clone();
                 // The engine may be busy: waiting for it must not keep the
                 // second signal from being seen.
-                tokio::task::spawn_blocking(move || shut_down(&shared, stop, &asked));
+                tokio::task::spawn_blocking(move || ask(&shared, stop));
             }
         }
     };
@@ -69,7 +68,7 @@ pub fn listen(shared: Arc<Shared>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn shut_down(shared: &Shared, stop: Stop, asked: &AtomicBool) {
+fn ask(shared: &Shared, stop: Stop) {
     let mut server = shared.server.lock();
     let flags = match stop {
         Stop::Term => server.config.shutdown_on_sigterm,
@@ -81,15 +80,5 @@ fn shut_down(shared: &Shared, stop: Stop, asked: &AtomicBool) {
         now: flags.has(ShutdownFlags::NOW),
         force: flags.has(ShutdownFlags::FORCE),
     };
-    let result = server.begin_shutdown(request);
-    if result.is_err() && server.shutdown == ShutdownState::None {
-        tracing::warn!(
-            "{} received but errors trying to shut down the server, check the logs for more \
-             information",
-            stop.name()
-        );
-        asked.store(false, Ordering::Relaxed);
-    }
-    drop(server);
-    shared.wake_all();
+    server.ask_shutdown(request, stop.name());
 }

@@ -20,6 +20,7 @@ use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
 use crate::engine::{Server, ShutdownState};
+use crate::stats::memory::allocator_name;
 use crate::version::{REDIS_VERSION, REDSTART_VERSION};
 
 /// Descriptors beside those of clients: log, listening sockets, pipes.
@@ -42,7 +43,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     };
     let arguments = Arguments::parse(&args, &dir);
     if let Some(meta) = &arguments.meta {
-        let answer = meta.answer(REDIS_VERSION, &allocator_name());
+        let answer = meta.answer(REDIS_VERSION, allocator_name());
         return printed(answer.stdout.as_bytes(), answer.stderr.as_bytes())
             .and_then(|()| u8::try_from(answer.exit_code).map_err(io::Error::other))
             .map_or(ExitCode::FAILURE, ExitCode::from);
@@ -62,12 +63,6 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     });
     log::flush();
     ExitCode::from(u8::try_from(code).unwrap_or(1))
-}
-
-/// Name and version of the allocator.
-fn allocator_name() -> String {
-    let version = tikv_jemalloc_ctl::version::read().unwrap_or_default();
-    format!("jemalloc-{}", version.split('-').next().unwrap_or_default())
 }
 
 /// Starts or stops the threads that give unused memory back.
@@ -198,8 +193,11 @@ impl Program {
         if in_background {
             system::background()
                 .map_err(|error| format!("Can't go into the background: {error}"))?;
-            // They did not come along.
-            allocator_threads(true);
+        }
+        // After a fork they are gone, whatever the allocator was told before.
+        allocator_threads(config.jemalloc_bg_thread);
+        if supervisor != Supervisor::None {
+            config.supervised = supervisor.mode();
         }
         self.greet(&config);
         if let Some(warning) = warning {

@@ -287,7 +287,7 @@ fn usage(of: libc::c_int) -> (u64, u64) {
     };
     let micros = |time: libc::timeval| {
         let (seconds, micros) = (time.tv_sec.unsigned_abs(), time.tv_usec.unsigned_abs());
-        seconds as u64 * 1_000_000 + micros as u64
+        seconds * 1_000_000 + micros
     };
     (micros(usage.ru_stime), micros(usage.ru_utime))
 }

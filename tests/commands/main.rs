@@ -1,5 +1,8 @@
 //! Commands over a connection, one file for each group.
 
 mod connection;
+mod generic;
+mod observing;
+mod server;
 #[path = "../support/mod.rs"]
 mod support;

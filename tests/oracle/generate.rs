@@ -7,6 +7,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use redstart::command::docs::{self, Arg, ArgKind};
 use redstart::command::registry::Registry;
+use redstart::command::table::flag;
 
 use super::{pools, rules};
 
@@ -20,24 +21,24 @@ const SHORT_LIVED_EVERY: u32 = 15;
 /// How often commands come, where it is not [`WEIGHT`]: those that empty the
 /// databases are rare, and those that fill them are not.
 const WEIGHTS: [(&str, u32); 16] = [
-    ("append", 15),
-    ("copy", 20),
-    ("del", 4),
+    ("append", 75),
+    ("copy", 100),
+    ("del", 20),
     ("flushall", 1),
-    ("flushdb", 1),
-    ("getdel", 5),
-    ("incr", 20),
-    ("incrbyfloat", 20),
-    ("keys", 5),
-    ("lcs", 5),
-    ("mset", 20),
-    ("scan", 20),
-    ("set", 60),
-    ("setex", 15),
-    ("swapdb", 1),
-    ("unlink", 4),
+    ("flushdb", 2),
+    ("getdel", 25),
+    ("incr", 100),
+    ("incrbyfloat", 100),
+    ("keys", 25),
+    ("lcs", 25),
+    ("mset", 100),
+    ("scan", 100),
+    ("set", 300),
+    ("setex", 75),
+    ("swapdb", 4),
+    ("unlink", 20),
 ];
-const WEIGHT: u32 = 10;
+const WEIGHT: u32 = 50;
 
 /// A request.
 #[derive(Clone)]
@@ -48,6 +49,8 @@ pub struct Call {
     pub argv: Vec<Vec<u8>>,
     /// The keys among them.
     pub keys: Vec<Vec<u8>>,
+    /// It may change something.
+    pub writes: bool,
 }
 
 impl Call {
@@ -78,6 +81,7 @@ struct Form {
     /// One of the arguments is a time: a wrong place for another number, since
     /// keys must not expire while the test runs.
     timed: bool,
+    writes: bool,
     weight: u32,
 }
 
@@ -92,6 +96,8 @@ pub struct Generator {
 /// A call being made.
 struct Draft<'a> {
     rng: &'a mut SmallRng,
+    /// Points in time may be over.
+    past: bool,
     words: Vec<Vec<u8>>,
     keys: Vec<Vec<u8>>,
 }
@@ -122,6 +128,7 @@ impl Generator {
                 words: container.into_iter().chain([entry.command.name]).collect(),
                 timed: args.iter().any(is_timed),
                 args,
+                writes: entry.has(flag::WRITE),
                 weight: weight.map_or(WEIGHT, |(_, weight)| *weight),
             });
         }
@@ -158,6 +165,9 @@ impl Generator {
 
         let mut draft = Draft {
             rng: &mut self.rng,
+            // SET with a time that is over leaves a key that counts until it
+            // is looked at; when that is depends on other clocks.
+            past: form.name != "set",
             words: Vec::new(),
             keys: Vec::new(),
         };
@@ -172,12 +182,15 @@ impl Generator {
         if draft.rng.random_ratio(MUTATED_PERCENT, 100) {
             draft.mutate(form.timed);
         }
-        let Draft { rng, words, keys } = draft;
+        let Draft {
+            rng, words, keys, ..
+        } = draft;
         let names = form.words.iter().map(|word| in_any_case(rng, word));
         Call {
             name: form.name.clone(),
             argv: names.collect::<Vec<_>>().into_iter().chain(words).collect(),
             keys,
+            writes: form.writes,
         }
     }
 
@@ -204,6 +217,7 @@ impl Generator {
             name: String::new(),
             argv,
             keys: Vec::new(),
+            writes: false,
         }
     }
 
@@ -218,6 +232,7 @@ impl Generator {
             name: name.into(),
             argv: words.iter().map(|word| word.to_vec()).collect(),
             keys: vec![key.clone()],
+            writes: true,
         };
         let expire = call("pexpire", &[b"PEXPIRE", &key, b"2"]);
         Some((expire, call("exists", &[b"EXISTS", &key])))
@@ -287,9 +302,9 @@ impl Draft<'_> {
             (ArgKind::Integer, "seconds") => pools::time_to_live(rng, 1),
             (ArgKind::Integer, "milliseconds" | "ttl") => pools::time_to_live(rng, 1000),
             (ArgKind::UnixTime, name) if name.contains("milliseconds") => {
-                pools::unix_time(rng, 1000)
+                pools::unix_time(rng, 1000, self.past)
             }
-            (ArgKind::UnixTime, _) => pools::unix_time(rng, 1),
+            (ArgKind::UnixTime, _) => pools::unix_time(rng, 1, self.past),
             (ArgKind::Integer, "db" | "destination-db" | "index1" | "index2" | "index") => {
                 pools::database(rng)
             }
@@ -297,6 +312,7 @@ impl Draft<'_> {
             (ArgKind::Double, _) => pools::float(rng),
             (ArgKind::Pattern, _) => pools::pattern(rng),
             (ArgKind::String, "type") => pools::type_name(rng),
+            (ArgKind::String, "username") => pools::user(rng),
             (ArgKind::String, _) => pools::value(rng),
         };
         self.words.push(word);

@@ -14,6 +14,8 @@ mod pair;
 mod pools;
 mod reply;
 mod rules;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -41,11 +43,14 @@ fn random_commands_have_equal_replies() {
 
     let servers = Servers::start();
     let registry = Registry::new(redstart::commands::FAMILIES).expect("a sound command table");
-    let mut pairs = connections(&servers, &registry);
+    let mut pairs = connections(&servers);
     let mut generator = Generator::new(seed, &registry, |name| servers.theirs_knows(name));
     let mut history = VecDeque::with_capacity(HISTORY);
     let mut succeeded: BTreeMap<String, u64> =
         generator.names().map(|name| (name.to_owned(), 0)).collect();
+
+    let names: Vec<_> = generator.names().collect();
+    println!("{} commands: {}", names.len(), names.join(" "));
 
     let mut sent = 0;
     while sent < commands {
@@ -82,17 +87,12 @@ fn from_env(name: &str) -> Option<u64> {
 }
 
 /// Connections in both protocol versions to both servers.
-fn connections(servers: &Servers, registry: &Registry) -> Vec<Pair> {
+fn connections(servers: &Servers) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = (0..4).map(|_| servers.connect()).collect();
-    if registry.find(b"HELLO").is_some() {
-        for pair in pairs.iter_mut().step_by(2) {
-            pair.send(&[vec![b"HELLO".to_vec(), b"3".to_vec()]]);
-            let (ours, theirs) = pair.receive();
-            assert!(
-                !ours.is_error() && !theirs.is_error(),
-                "HELLO 3: {ours:?} {theirs:?}"
-            );
-        }
+    for pair in pairs.iter_mut().step_by(2) {
+        let (ours, theirs) = pair.call(&[b"HELLO", b"3"]);
+        let greeted = !ours.is_error() && !theirs.is_error();
+        assert!(greeted, "HELLO 3: {ours:?} {theirs:?}");
     }
     pairs
 }
@@ -101,7 +101,7 @@ fn connections(servers: &Servers, registry: &Registry) -> Vec<Pair> {
 fn run(
     pair: &mut Pair,
     calls: &[Call],
-    history: &mut VecDeque<Call>,
+    history: &mut VecDeque<(Call, Value)>,
     succeeded: &mut BTreeMap<String, u64>,
 ) {
     let requests: Vec<_> = calls.iter().map(|call| call.argv.clone()).collect();
@@ -119,16 +119,18 @@ fn run(
         if history.len() == HISTORY {
             history.pop_front();
         }
-        history.push_back(call.clone());
+        history.push_back((call.clone(), theirs));
     }
 }
 
 /// Fails with what led to a difference: the last calls on the same keys.
-fn report(call: &Call, history: &VecDeque<Call>, ours: &Value, theirs: &Value) -> ! {
-    let related = history
-        .iter()
-        .filter(|earlier| earlier.keys.is_empty() || earlier.shares_key(call));
-    let mut lines: Vec<String> = related.map(Call::to_string).collect();
+fn report(call: &Call, history: &VecDeque<(Call, Value)>, ours: &Value, theirs: &Value) -> ! {
+    let related = history.iter().filter(|(earlier, _)| {
+        earlier.shares_key(call) || earlier.writes && earlier.keys.is_empty()
+    });
+    let mut lines: Vec<String> = related
+        .map(|(earlier, reply)| format!("{earlier}  {reply:?}"))
+        .collect();
     let lines = lines.split_off(lines.len().saturating_sub(25));
     panic!(
         "different replies\nbefore:\n  {}\ncall:   {call}\nours:   {ours:?}\ntheirs: {theirs:?}",

@@ -1,34 +1,19 @@
 //! Both servers, and connections to both.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
 
 use super::reply::Value;
+use super::support::Server;
 
 /// What both servers are started with. The bulk limit keeps strings small, so
 /// that the limits can be met.
-const OPTIONS: [&str; 6] = [
-    "--save",
-    "",
-    "--proto-max-bulk-len",
-    "1mb",
-    "--maxmemory",
-    "0",
-];
+const OPTIONS: [&str; 2] = ["--proto-max-bulk-len", "1mb"];
 
 /// Our server and redis-server, stopped when dropped.
 pub struct Servers {
     ours: Server,
     theirs: Server,
-}
-
-struct Server {
-    process: Child,
-    port: u16,
-    _dir: tempfile::TempDir,
 }
 
 impl Servers {
@@ -37,31 +22,24 @@ impl Servers {
     /// # Panics
     /// When redis-server 7.0.15 is not installed.
     pub fn start() -> Servers {
-        let version = Command::new("redis-server").arg("--version").output();
-        let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        assert!(
-            version
-                .as_ref()
-                .is_ok_and(|text| text.contains("v=7.0.15 ")),
-            "redis-server 7.0.15 must be installed (tests/run install): {version:?}"
-        );
+        let theirs = Server::start_oracle(&OPTIONS);
         Servers {
-            ours: Server::start(Path::new(env!("CARGO_BIN_EXE_redstart"))),
-            theirs: Server::start(Path::new("redis-server")),
+            theirs: theirs.expect("redis-server 7.0.15 is installed (tests/run install)"),
+            ours: Server::start(&OPTIONS),
         }
     }
 
     /// A connection to both.
     pub fn connect(&self) -> Pair {
         Pair {
-            ours: Side::connect(self.ours.port),
-            theirs: Side::connect(self.theirs.port),
+            ours: Side::connect(&self.ours),
+            theirs: Side::connect(&self.theirs),
         }
     }
 
     /// Whether redis-server has a command, named as `get` or `config|get`.
     pub fn theirs_knows(&self, name: &str) -> bool {
-        let mut side = Side::connect(self.theirs.port);
+        let mut side = Side::connect(&self.theirs);
         let words = ["COMMAND", "INFO", name].map(|word| word.as_bytes().to_vec());
         side.send(&[words.to_vec()]);
         let reply = side.receive("redis-server");
@@ -70,39 +48,14 @@ impl Servers {
     }
 }
 
-impl Server {
-    fn start(program: &Path) -> Server {
-        let dir = tempfile::tempdir().expect("a directory");
-        let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = probe.local_addr().expect("its address").port();
-        drop(probe);
-        let process = Command::new(program)
-            .args(["--port", &port.to_string()])
-            .args(OPTIONS)
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let server = Server {
-            process,
-            port,
-            _dir: dir,
-        };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "{} starts", program.display());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        server
-    }
-}
-
-impl Drop for Server {
+impl Drop for Servers {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to do.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = self.ours.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(100)..];
+            println!("the server's log:\n{}", last.join("\n"));
+        }
     }
 }
 
@@ -142,13 +95,9 @@ struct Side {
 }
 
 impl Side {
-    fn connect(port: u16) -> Side {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-        stream.set_nodelay(true).expect("no delay");
-        let timeout = Some(Duration::from_secs(30));
-        stream.set_read_timeout(timeout).expect("a timeout");
+    fn connect(server: &Server) -> Side {
         Side {
-            stream,
+            stream: server.tcp(),
             buffer: Vec::new(),
             start: 0,
         }

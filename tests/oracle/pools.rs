@@ -193,16 +193,16 @@ pub fn time_to_live(rng: &mut SmallRng, per_second: i64) -> Vec<u8> {
 }
 
 /// A point in time in `per_second` parts of a second since 1970, as
-/// [`time_to_live`] chooses it.
-pub fn unix_time(rng: &mut SmallRng, per_second: i64) -> Vec<u8> {
+/// [`time_to_live`] chooses it; over only if `past`.
+pub fn unix_time(rng: &mut SmallRng, per_second: i64, past: bool) -> Vec<u8> {
     let now_s = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() as i64);
     match rng.random_range(0..100) {
-        0..80 => ((now_s + rng.random_range(1_000..1_000_000_000)) * per_second)
+        0..=79 => ((now_s + rng.random_range(1_000..1_000_000_000)) * per_second)
             .to_string()
             .into_bytes(),
-        80..88 => bytes(one(
+        80..88 if past => bytes(one(
             rng,
             &["0", "1", "-1", "1000000000", "-9223372036854775808"],
         )),
@@ -276,4 +276,9 @@ pub fn pattern(rng: &mut SmallRng) -> Vec<u8> {
 /// The name of a type.
 pub fn type_name(rng: &mut SmallRng) -> Vec<u8> {
     bytes(one(rng, &TYPES))
+}
+
+/// The name of a user, mostly the one that exists.
+pub fn user(rng: &mut SmallRng) -> Vec<u8> {
+    bytes(one(rng, &["default", "default", "DEFAULT", "nobody", ""]))
 }

@@ -2,7 +2,7 @@
 
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
 use crate::command::error::shown;
-use crate::commands::expire_time::Unit;
+use crate::commands::expire_time::{Unit, deletion};
 use crate::keyspace::event;
 use crate::util::num;
 
@@ -150,11 +150,7 @@ fn set_expiry(ctx: &mut Ctx, name: &str, unit: Unit) -> CmdResult {
     };
     if over {
         edit.remove_as_expired();
-        let delete: &[u8] = match ctx.config.lazyfree_lazy_expire {
-            true => b"UNLINK",
-            false => b"DEL",
-        };
-        ctx.propagate_as(&[delete, key]);
+        ctx.propagate_as(&[deletion(ctx.config), key]);
     } else {
         edit.set_expire(Some(at_ms));
         edit.changed(event::EXPIRE);

@@ -9,7 +9,7 @@ use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::table::{Command, Group, flag};
 use crate::config::Extra;
 use crate::engine::hooks::Action;
-use crate::engine::{Client, ClientId, Server, ShutdownRequest};
+use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
 use crate::keyspace::{Str, ValueKind};
 use crate::types::{Object, StrBuf};
@@ -67,7 +67,12 @@ const TOOLS: &[Tool] = &[
         assert,
         ["ASSERT", "Fail an assertion, which ends the server."],
     ),
-    tool("CHANGE-REPL-ID", (0, 0), needs_replication, ["", ""]),
+    tool(
+        "CHANGE-REPL-ID",
+        (0, 0),
+        change_repl_id,
+        ["CHANGE-REPL-ID", "Give the data's history a new name."],
+    ),
     tool("CLIENT-EVICTION", (0, 0), client_eviction, ["", ""]),
     tool("CLUSTERLINK", (3, 3), needs_cluster, ["", ""]),
     tool(
@@ -315,6 +320,12 @@ fn needs_persistence(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult
 
 fn needs_replication(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
     Err(CmdError::err("This version has no replication"))
+}
+
+fn change_repl_id(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    tracing::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
+    server.replication_id = random_hex(&mut server.rng, 40);
+    ok(server, client)
 }
 
 fn needs_scripts(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {

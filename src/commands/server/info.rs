@@ -74,20 +74,23 @@ impl Fields {
 }
 
 pub(super) fn info(server: &mut Server, id: ClientId, args: Args<'_>) -> CmdResult {
+    let text = text(server, args.rest());
+    server.reply(id).verbatim("txt", text.as_bytes());
+    REPLIED
+}
+
+/// The sections asked for, or those that come unasked.
+pub fn text(server: &mut Server, asked: &[&[u8]]) -> String {
     let overview = Overview::new(server);
     let mut fields = Fields::default();
-    for section in SECTIONS
-        .iter()
-        .filter(|section| wanted(section, args.rest()))
-    {
+    for section in SECTIONS.iter().filter(|section| wanted(section, asked)) {
         if !fields.text.is_empty() {
             fields.text.push_str("\r\n");
         }
         let _ = write!(fields.text, "# {}\r\n", section.names[0]);
         (section.write)(server, &overview, &mut fields);
     }
-    server.reply(id).verbatim("txt", fields.text.as_bytes());
-    REPLIED
+    fields.text
 }
 
 /// Whether a section is among those asked for, by name or by group.
@@ -123,21 +126,6 @@ const MULTIPLEXING: &str = if cfg!(any(target_os = "linux", target_os = "android
 } else {
     "kqueue"
 };
-
-/// The path of the program: as it was started if that tells it, else what the
-/// system says is running.
-fn executable(server: &Server) -> String {
-    static RUNNING: LazyLock<String> = LazyLock::new(|| {
-        std::env::current_exe()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default()
-    });
-    if server.executable.starts_with('/') {
-        server.executable.clone()
-    } else {
-        RUNNING.clone()
-    }
-}
 
 fn server_section(server: &Server, _: &Overview, fields: &mut Fields) {
     let config = &server.config;
@@ -181,7 +169,7 @@ fn server_section(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("hz", server.stats.hz);
     fields.add("configured_hz", config.hz);
     fields.add("lru_clock", (now_us / 1_000_000) & 0x00ff_ffff);
-    fields.add("executable", executable(server));
+    fields.add("executable", &server.executable);
     let file = config.config_file.as_ref();
     fields.add(
         "config_file",

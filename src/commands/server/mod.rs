@@ -4,7 +4,7 @@ pub mod command;
 pub mod debug;
 mod digest;
 mod doctor;
-mod info;
+pub mod info;
 mod info_stats;
 pub mod latency;
 mod lolwut;

@@ -71,7 +71,7 @@ pub(super) fn incrbyfloat(ctx: &mut Ctx) -> CmdResult {
         .ok_or_else(|| CmdError::err("increment would produce NaN or Infinity"))?;
     let text = sum.format();
     // Redis: the sum is stored as text, also when it is an integer.
-    let value = NewValue::Inline(text.as_bytes());
+    let value = super::text(text.as_bytes(), None);
     ctx.db
         .set(key, value, crate::keyspace::Ttl::Keep, event::INCRBYFLOAT);
     ctx.reply.bulk(text.as_bytes());

@@ -56,7 +56,7 @@ pub(super) fn lcs(ctx: &mut Ctx) -> CmdResult {
     let (key_a, key_b) = (ctx.args.key()?, ctx.args.key()?);
     let (a, b) = (read(ctx, key_a)?, read(ctx, key_b)?);
     let options = Options::parse(ctx)?;
-    let table = Table::new(&a, &b)?;
+    let table = Table::new(&a, &b, ctx.config.proto_max_bulk_bytes)?;
     let total = table.at(a.len(), b.len());
     if options.len {
         ctx.reply.integer(i64::from(total));
@@ -95,21 +95,23 @@ struct Table {
     width: usize,
 }
 
-/// Largest table, bytes: what Redis can allocate without its own refusal.
-const TABLE_BYTES_MAX: usize = 4 << 30;
-
 impl Table {
-    fn new(a: &[u8], b: &[u8]) -> Result<Table, CmdError> {
+    /// Fills the table, which may take `bytes_max`.
+    fn new(a: &[u8], b: &[u8], bytes_max: u64) -> Result<Table, CmdError> {
         if a.len() >= u32::MAX as usize - 1 || b.len() >= u32::MAX as usize - 1 {
             return Err(CmdError::err("String too long for LCS"));
         }
         let width = b.len() + 1;
         let cells = (a.len() + 1).checked_mul(width);
-        let fits = cells.filter(|cells| *cells <= TABLE_BYTES_MAX / 4);
+        let bytes = cells.and_then(|cells| (cells as u64).checked_mul(4));
+        let no_memory = |why: &str| CmdError::err(format!("Insufficient memory, {why}"));
+        let fits = cells.filter(|_| bytes.is_some_and(|bytes| bytes <= bytes_max));
+        let cells =
+            fits.ok_or_else(|| no_memory("transient memory for LCS exceeds proto-max-bulk-len"))?;
         let mut table = Vec::new();
-        let no_memory = || CmdError::err("Insufficient memory, failed allocating transient memory");
-        let cells = fits.ok_or_else(no_memory)?;
-        table.try_reserve_exact(cells).map_err(|_| no_memory())?;
+        table
+            .try_reserve_exact(cells)
+            .map_err(|_| no_memory("failed allocating transient memory for LCS"))?;
         table.resize(cells, 0u32);
         let mut table = Table {
             cells: table,

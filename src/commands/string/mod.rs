@@ -3,8 +3,8 @@
 mod counters;
 mod lcs;
 
-use super::expire_time;
-use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
+use super::expire_time::{self, Unit};
+use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, REPLIED};
 use crate::command::keyspec;
 use crate::command::table::{Command, Find, Group, cat, flag, key_at, keys_at, kflag};
 use crate::keyspace::entry::{INLINE_BYTES_MAX, NewValue};
@@ -303,6 +303,11 @@ fn stored<'a>(bytes: &'a [u8], shared: Option<&bytes::Bytes>) -> NewValue<'a> {
     if let Some(number) = num::canonical_i64(bytes) {
         return NewValue::Int(number);
     }
+    text(bytes, shared)
+}
+
+/// As [`stored`], for a string that stays text even if it is an integer.
+fn text<'a>(bytes: &'a [u8], shared: Option<&bytes::Bytes>) -> NewValue<'a> {
     if bytes.len() <= INLINE_BYTES_MAX {
         return NewValue::Inline(bytes);
     }
@@ -454,37 +459,35 @@ fn set_many(ctx: &mut Ctx, name: &str) -> Result<(), CmdError> {
 
 /// The options of SET.
 #[derive(Default)]
-struct SetOptions {
+struct SetOptions<'a> {
     only_if: Option<bool>,
     get: bool,
-    ttl: TtlOption,
+    ttl: TtlOption<'a>,
 }
 
 /// The expiry options that SET and GETEX share.
-#[derive(Default, PartialEq, Eq)]
-enum TtlOption {
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum TtlOption<'a> {
     #[default]
     None,
     Keep,
     Persist,
-    /// Unix milliseconds.
-    At(i64),
+    /// A number that has not been looked at yet.
+    In(Unit, &'a [u8]),
 }
 
-impl TtlOption {
-    /// Takes an expiry option with its number, if one is next.
-    fn take(&mut self, ctx: &mut Ctx, name: &str) -> Result<bool, CmdError> {
+impl<'a> TtlOption<'a> {
+    /// Takes an expiry option with its number, if one is next. Given more than
+    /// once the last counts, but different ones exclude each other.
+    fn take(&mut self, args: &mut Args<'a>) -> Result<bool, CmdError> {
         for (word, unit) in expire_time::OPTIONS {
-            if ctx
-                .args
-                .peek()
-                .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
-            {
-                if *self != TtlOption::None || ctx.args.left() < 2 {
-                    return Err(CmdError::Syntax);
+            if args.take_word(word) {
+                match *self {
+                    TtlOption::None => {}
+                    TtlOption::In(other, _) if other == unit => {}
+                    _ => return Err(CmdError::Syntax),
                 }
-                ctx.args.bytes()?;
-                *self = TtlOption::At(unit.positive(ctx.args.bytes()?, ctx.now_ms(), name)?);
+                *self = TtlOption::In(unit, args.bytes()?);
                 return Ok(true);
             }
         }
@@ -494,35 +497,44 @@ impl TtlOption {
     /// Takes a word that excludes the other expiry options.
     fn take_word(
         &mut self,
-        ctx: &mut Ctx,
+        args: &mut Args<'a>,
         word: &str,
-        option: TtlOption,
+        option: TtlOption<'a>,
     ) -> Result<bool, CmdError> {
-        if !ctx.args.take_word(word) {
+        if !args.take_word(word) {
             return Ok(false);
         }
-        if *self != TtlOption::None {
+        if *self != TtlOption::None && *self != option {
             return Err(CmdError::Syntax);
         }
         *self = option;
         Ok(true)
     }
+
+    /// The expiry as Unix milliseconds, if one is given. Redis judges the
+    /// number only when all options are known.
+    fn at_ms(self, now_ms: i64, name: &str) -> Result<Option<i64>, CmdError> {
+        match self {
+            TtlOption::In(unit, number) => unit.positive(number, now_ms, name).map(Some),
+            TtlOption::None | TtlOption::Keep | TtlOption::Persist => Ok(None),
+        }
+    }
 }
 
-impl SetOptions {
-    fn parse(ctx: &mut Ctx) -> Result<SetOptions, CmdError> {
+impl<'a> SetOptions<'a> {
+    fn parse(mut args: Args<'a>) -> Result<SetOptions<'a>, CmdError> {
         let mut options = SetOptions::default();
-        // The options must all be known before a number among them is judged.
-        expire_time::check_words(ctx.args.rest(), &["NX", "XX", "GET", "KEEPTTL"])?;
-        while ctx.args.left() > 0 {
-            if ctx.args.take_word("NX") {
+        while args.left() > 0 {
+            if args.take_word("NX") {
                 options.condition(true)?;
-            } else if ctx.args.take_word("XX") {
+            } else if args.take_word("XX") {
                 options.condition(false)?;
-            } else if ctx.args.take_word("GET") {
+            } else if args.take_word("GET") {
                 options.get = true;
-            } else if !options.ttl.take_word(ctx, "KEEPTTL", TtlOption::Keep)?
-                && !options.ttl.take(ctx, "set")?
+            } else if !options
+                .ttl
+                .take_word(&mut args, "KEEPTTL", TtlOption::Keep)?
+                && !options.ttl.take(&mut args)?
             {
                 return Err(CmdError::Syntax);
             }
@@ -549,7 +561,13 @@ fn set(ctx: &mut Ctx) -> CmdResult {
         ctx.reply.ok();
         return REPLIED;
     }
-    let options = SetOptions::parse(ctx)?;
+    let words = ctx.args.rest();
+    let options = SetOptions::parse(ctx.args.clone())?;
+    let ttl = match options.ttl.at_ms(ctx.now_ms(), "set")? {
+        Some(at_ms) => Ttl::At(at_ms),
+        None if options.ttl == TtlOption::Keep => Ttl::Keep,
+        None => Ttl::Clear,
+    };
     if options.get {
         reply_string(ctx, key)?;
     }
@@ -561,14 +579,18 @@ fn set(ctx: &mut Ctx) -> CmdResult {
         }
         return REPLIED;
     }
-    let ttl = match options.ttl {
-        TtlOption::Keep => Ttl::Keep,
-        TtlOption::At(at_ms) => Ttl::At(at_ms),
-        TtlOption::None | TtlOption::Persist => Ttl::Clear,
-    };
     store_with_ttl(ctx, key, stored(bytes, shared), ttl, bytes);
     if !options.get {
         ctx.reply.ok();
+    } else if !matches!(ttl, Ttl::At(_)) {
+        // Nobody reads the replies of a replica or the AOF.
+        let mut argv = vec![&b"SET"[..], key, bytes];
+        argv.extend(
+            words
+                .iter()
+                .filter(|word| !word.eq_ignore_ascii_case(b"GET")),
+        );
+        ctx.propagate_as(&argv);
     }
     REPLIED
 }
@@ -599,14 +621,14 @@ fn setnx(ctx: &mut Ctx) -> CmdResult {
 }
 
 fn setex(ctx: &mut Ctx) -> CmdResult {
-    set_for(ctx, expire_time::Unit::Seconds, "setex")
+    set_for(ctx, Unit::Seconds, "setex")
 }
 
 fn psetex(ctx: &mut Ctx) -> CmdResult {
-    set_for(ctx, expire_time::Unit::Millis, "psetex")
+    set_for(ctx, Unit::Millis, "psetex")
 }
 
-fn set_for(ctx: &mut Ctx, unit: expire_time::Unit, name: &str) -> CmdResult {
+fn set_for(ctx: &mut Ctx, unit: Unit, name: &str) -> CmdResult {
     let key = ctx.args.key()?;
     let at_ms = unit.positive(ctx.args.bytes()?, ctx.now_ms(), name)?;
     let shared = ctx.args.peek_shared();
@@ -619,37 +641,47 @@ fn set_for(ctx: &mut Ctx, unit: expire_time::Unit, name: &str) -> CmdResult {
 fn getex(ctx: &mut Ctx) -> CmdResult {
     let key = ctx.args.key()?;
     let mut ttl = TtlOption::None;
-    expire_time::check_words(ctx.args.rest(), &["PERSIST"])?;
     while ctx.args.left() > 0 {
-        if !ttl.take_word(ctx, "PERSIST", TtlOption::Persist)? && !ttl.take(ctx, "getex")? {
+        if !ttl.take_word(&mut ctx.args, "PERSIST", TtlOption::Persist)?
+            && !ttl.take(&mut ctx.args)?
+        {
             return Err(CmdError::Syntax);
         }
     }
+    let at_ms = match ttl.at_ms(ctx.now_ms(), "getex") {
+        Ok(at_ms) => at_ms,
+        // Redis: a bad number is an error only if there is a string.
+        Err(error) if ctx.db.read::<Str>(key)?.is_some() => return Err(error),
+        Err(_) => {
+            ctx.reply.null();
+            return REPLIED;
+        }
+    };
     if !reply_string(ctx, key)? {
         return REPLIED;
     }
-    let now_ms = ctx.now_ms();
+    let over = at_ms.is_some_and(|at_ms| ctx.db.is_over(at_ms));
     let Some(mut edit) = ctx.db.edit(key) else {
         return REPLIED;
     };
-    match ttl {
-        TtlOption::At(at_ms) if at_ms <= now_ms => {
+    match at_ms {
+        Some(_) if over => {
             edit.remove_as_expired();
-            ctx.propagate_as(&[b"DEL", key]);
+            ctx.propagate_as(&[expire_time::deletion(ctx.config), key]);
         }
-        TtlOption::At(at_ms) => {
+        Some(at_ms) => {
             edit.set_expire(Some(at_ms));
             edit.changed(event::EXPIRE);
             let mut buffer = itoa::Buffer::new();
             let at = buffer.format(at_ms).as_bytes();
             ctx.propagate_as(&[b"PEXPIREAT", key, at]);
         }
-        TtlOption::Persist if edit.entry().expire().is_some() => {
+        None if ttl == TtlOption::Persist && edit.entry().expire().is_some() => {
             edit.set_expire(None);
             edit.changed(event::PERSIST);
             ctx.propagate_as(&[b"PERSIST", key]);
         }
-        TtlOption::None | TtlOption::Keep | TtlOption::Persist => {}
+        None => {}
     }
     REPLIED
 }

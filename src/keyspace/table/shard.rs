@@ -106,7 +106,7 @@ impl Shard {
     }
 
     #[inline]
-    pub(super) fn header(&self) -> &mut Header {
+    pub(super) fn header<'a>(self) -> &'a mut Header {
         // SAFETY: live by the table's invariant; the executor is alone, and
         // header references never outlive the statement that makes them.
         unsafe { &mut *((self.0 & ADDRESS) as *mut Header) }
@@ -129,7 +129,7 @@ impl Shard {
     }
 
     #[inline]
-    pub(super) fn bucket(&self, index: usize) -> &mut Bucket {
+    pub(super) fn bucket<'a>(self, index: usize) -> &'a mut Bucket {
         debug_assert!(index < self.buckets());
         // SAFETY: index is below the number of buckets behind the header;
         // references as in header().

@@ -70,6 +70,23 @@ fn grows_and_shrinks_with_a_tight_load() {
 }
 
 #[test]
+fn an_emptied_table_gives_its_memory_back_once() {
+    let mut emptied = Table::new(KeyHasher::new());
+    for _ in 0..100 {
+        put(&mut emptied, b"key", 1);
+        assert!(delete(&mut emptied, b"key"));
+        let mut others = [(); 3].map(|()| Table::new(KeyHasher::new()));
+        for (value, table) in (0..).zip(&mut others) {
+            put(table, b"key", value);
+        }
+        for (value, table) in (0..).zip(&others) {
+            table.check_invariants();
+            assert_eq!(get(table, b"key"), Some(value));
+        }
+    }
+}
+
+#[test]
 fn random_elements_spread() {
     let mut table = Table::new(KeyHasher::new());
     let mut rng = SmallRng::seed_from_u64(1);

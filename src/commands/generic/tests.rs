@@ -1,0 +1,176 @@
+//! What the commands tell AOF, replicas, WATCH and subscribers.
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use crate::command::ctx::{Args, Ctx, Propagation};
+use crate::command::table::Handler;
+use crate::commands::FAMILIES;
+use crate::config::Config;
+use crate::keyspace::{DbIndex, Effect, Keyspace};
+use crate::resp::{Output, Reply};
+
+/// A keyspace with listeners to everything, at a time of its own.
+struct World {
+    keyspace: Keyspace,
+    config: Config,
+    db: DbIndex,
+}
+
+impl World {
+    fn new() -> World {
+        let mut keyspace = Keyspace::new(2);
+        keyspace.now_ms = 1_000_000;
+        keyspace.effects.record_touched = true;
+        keyspace.effects.record_expired = true;
+        keyspace.effects.record_classes = u32::MAX;
+        World {
+            db: keyspace.index(0).unwrap(),
+            keyspace,
+            config: Config::default(),
+        }
+    }
+
+    /// Runs a command; gives its effects, how it propagates, and the number of
+    /// changes.
+    fn run(&mut self, words: &str) -> (String, String, u64) {
+        let argv: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        let rows = FAMILIES.iter().copied().flatten();
+        let name = words.split(' ').next().unwrap();
+        let row = { rows }.find(|row| row.name == name).unwrap();
+        let Handler::Data(handler) = row.handler else {
+            panic!("{name} is not a command on data");
+        };
+        let (mut output, mut propagation) = (Output::default(), Propagation::default());
+        handler(&mut Ctx {
+            args: Args::new(&argv, &[], 1),
+            db: self.keyspace.select(self.db),
+            reply: Reply::new(&mut output, false),
+            rng: &mut SmallRng::seed_from_u64(1),
+            config: &self.config,
+            propagation: &mut propagation,
+        })
+        .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let dirty = std::mem::take(&mut self.keyspace.effects.dirty);
+        let effects = self.keyspace.effects.take();
+        let effects = effects.iter().map(|effect| match effect {
+            Effect::Touched(db, key) => format!("{}~{}", db.get(), text(key)),
+            Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
+            Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
+            Effect::Flushed(db) => format!("{}~*", db.get()),
+        });
+        let effects = effects.collect::<Vec<_>>().join(" ");
+        let propagation = match propagation {
+            Propagation::Verbatim => "verbatim".to_owned(),
+            Propagation::As(commands) => {
+                let commands = commands.iter().map(|argv| text(&argv.join(&b' ')));
+                commands.collect::<Vec<_>>().join("; ")
+            }
+        };
+        (effects, propagation, dirty)
+    }
+
+    #[track_caller]
+    fn check(&mut self, words: &str, effects: &str, propagation: &str, dirty: u64) {
+        let found = self.run(words);
+        let expected = (effects.to_owned(), propagation.to_owned(), dirty);
+        assert_eq!(found, expected, "{words}");
+    }
+}
+
+#[test]
+fn moving_keys_is_told_of_both_names() {
+    let mut world = World::new();
+    world.run("SET a 1");
+    world.check(
+        "RENAME a b",
+        "0~a 0:new=b 0~b 0:rename_from=a 0:rename_to=b",
+        "verbatim",
+        1,
+    );
+    world.check("RENAMENX b b", "", "verbatim", 0);
+    world.check(
+        "MOVE b 1",
+        "0~b 1:new=b 1~b 0:move_from=b 1:move_to=b",
+        "verbatim",
+        1,
+    );
+    world.run("SET b 2");
+    world.check("MOVE b 1", "", "verbatim", 0);
+    world.check("COPY b c", "0:new=c 0~c 0:copy_to=c", "verbatim", 1);
+    world.check("COPY b c", "", "verbatim", 0);
+    world.check("COPY b c REPLACE", "0:new=c 0~c 0:copy_to=c", "verbatim", 1);
+    world.check("DEL b nosuch c", "0~b 0:del=b 0~c 0:del=c", "verbatim", 2);
+    world.check("EXISTS b", "0:keymiss=b", "verbatim", 0);
+}
+
+#[test]
+fn expiries_propagate_as_points_in_time() {
+    let mut world = World::new();
+    world.run("SET a 1");
+    world.check(
+        "EXPIRE a 10 nx",
+        "0~a 0:expire=a",
+        "PEXPIREAT a 1010000 nx",
+        1,
+    );
+    world.check("EXPIRE a 10 NX", "", "verbatim", 0);
+    world.check("PERSIST a", "0~a 0:persist=a", "verbatim", 1);
+    world.check("PERSIST a", "", "verbatim", 0);
+    world.check("EXPIREAT a 1000", "0~a 0:del=a", "DEL a", 1);
+    world.run("SET a 1");
+    world.config.lazyfree_lazy_expire = true;
+    world.check("PEXPIRE a -5", "0~a 0:del=a", "UNLINK a", 1);
+
+    // A source decides for those who follow it.
+    world.run("SET a 1");
+    world.keyspace.hide_expired = true;
+    world.check("PEXPIREAT a 5", "0~a 0:expire=a", "PEXPIREAT a 5", 1);
+    world.check("EXISTS a", "0:keymiss=a", "verbatim", 0);
+    world.keyspace.hide_expired = false;
+    world.check("EXISTS a", "0-a 0:expired=a 0~a 0:keymiss=a", "verbatim", 0);
+}
+
+#[test]
+fn whole_databases_are_told_of_once() {
+    let mut world = World::new();
+    world.check("FLUSHALL", "", "FLUSHALL", 0);
+    world.run("MSET a 1 b 2");
+    world.check("SWAPDB 0 0", "", "verbatim", 1);
+    world.check("SWAPDB 0 1", "0~* 1~*", "verbatim", 1);
+    world.check("FLUSHDB ASYNC", "", "FLUSHDB ASYNC", 0);
+    world.check("FLUSHALL SYNC", "1~*", "FLUSHALL SYNC", 2);
+}
+
+#[test]
+fn looking_is_not_using() {
+    let mut world = World::new();
+    world.run("SET a text");
+    world.keyspace.now_ms += 60_000;
+    let clock = |world: &mut World| -> u32 {
+        let mut db = world.keyspace.select(world.db);
+        db.peek(b"a").unwrap().clock()
+    };
+    let old = clock(&mut world);
+    for look in [
+        "EXISTS a",
+        "TYPE a",
+        "TTL a",
+        "SCAN 0 TYPE string",
+        "KEYS *",
+    ] {
+        world.run(look);
+        assert_eq!(clock(&mut world), old, "{look}");
+    }
+    assert_eq!(
+        (world.keyspace.stats.hits, world.keyspace.stats.misses),
+        (4, 0)
+    );
+    world.run("TOUCH a nosuch");
+    assert_eq!(clock(&mut world), old + 60);
+    assert_eq!(
+        (world.keyspace.stats.hits, world.keyspace.stats.misses),
+        (5, 1)
+    );
+}
