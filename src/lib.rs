@@ -39,5 +39,6 @@ pub mod types;
 pub mod util;
 pub mod version;
 
+#[cfg(not(fuzzing))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -294,7 +294,8 @@ impl Client {
         PendingOutput {
             buffer_bytes,
             list_chunks: chunks.saturating_sub(1).max(1),
-            list_bytes: total - buffer_bytes,
+            // Redis: what counts is the memory, not only the bytes in it.
+            list_bytes: self.output.capacity() + self.in_flight_bytes - buffer_bytes,
         }
     }
 

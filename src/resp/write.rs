@@ -22,6 +22,14 @@ pub enum Chunk {
 }
 
 impl Chunk {
+    /// What it takes up, bytes; a shared value counts for each that shares it.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Chunk::Owned(bytes) => bytes.capacity(),
+            Chunk::Shared(bytes) => bytes.len(),
+        }
+    }
+
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         match self {
@@ -36,6 +44,8 @@ impl Chunk {
 pub struct Output {
     full: VecDeque<Chunk>,
     full_bytes: usize,
+    /// Memory of the full chunks, bytes.
+    full_capacity: usize,
     buf: Vec<u8>,
     open_deferred: u32,
 }
@@ -67,7 +77,7 @@ impl Output {
 
     /// Memory of what waits and of the buffer being written, bytes.
     pub fn capacity(&self) -> usize {
-        self.full_bytes + self.buf.capacity()
+        self.full_capacity + self.buf.capacity()
     }
 
     /// Called before each command: begins a new chunk when the buffer is full.
@@ -82,6 +92,7 @@ impl Output {
         if !self.buf.is_empty() {
             let buf = std::mem::take(&mut self.buf);
             self.full_bytes += buf.len();
+            self.full_capacity += buf.capacity();
             self.full.push_back(Chunk::Owned(buf));
         }
     }
@@ -102,6 +113,7 @@ impl Output {
                 break;
             };
             self.full_bytes -= chunk.as_slice().len();
+            self.full_capacity -= chunk.capacity();
             if self.full.len() == mark.full
                 && let Chunk::Owned(buf) = chunk
             {
@@ -120,6 +132,7 @@ impl Output {
     fn share(&mut self, bytes: Bytes) {
         self.seal();
         self.full_bytes += bytes.len();
+        self.full_capacity += bytes.len();
         self.full.push_back(Chunk::Shared(bytes));
     }
 
@@ -140,7 +153,7 @@ impl Output {
     /// Takes everything out, the buffer too, so that nothing is kept while
     /// nothing is written.
     pub fn take(&mut self, chunks: &mut VecDeque<Chunk>) {
-        self.full_bytes = 0;
+        (self.full_bytes, self.full_capacity) = (0, 0);
         if !self.full.is_empty() {
             chunks.append(&mut self.full);
             self.full.shrink_to(0);
