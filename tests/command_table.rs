@@ -447,25 +447,55 @@ struct Server {
     connection: BufReader<TcpStream>,
 }
 
+/// Whether the server at the other end is this process.
+fn is_process(mut stream: &TcpStream, id: u32) -> bool {
+    let timeout = Some(Duration::from_secs(5));
+    let asked = stream
+        .set_read_timeout(timeout)
+        .and_then(|()| stream.write_all(b"INFO server\r\n"));
+    let wanted = format!("process_id:{id}\r\n");
+    let (mut text, mut buf) = (Vec::new(), [0; 4096]);
+    // The reply is complete with the blank line after the last field.
+    while asked.is_ok() && !text.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut buf) {
+            Ok(count) if count > 0 && text.len() < 65536 => text.extend_from_slice(&buf[..count]),
+            _ => return false,
+        }
+    }
+    String::from_utf8_lossy(&text).contains(&wanted)
+}
+
 impl Server {
+    /// A server on a port of its own. Between the look for a free port and the
+    /// server's bind anybody may take it, so the answer must be our process's.
     fn start(program: &str) -> Server {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.expect("a free port");
-        let process = Command::new(program)
-            .args(["--port", &address.port().to_string()])
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(std::env::temp_dir())
-            .stdout(Stdio::null())
-            .spawn();
-        let process = process.expect("the server starts");
-        let patience = Instant::now() + Duration::from_secs(10);
-        let stream = loop {
-            match TcpStream::connect(address) {
-                Ok(stream) => break stream,
-                Err(error) if Instant::now() > patience => panic!("{program}: {error}"),
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        for _ in 0..20 {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+            let address = free.expect("a free port");
+            let process = Command::new(program)
+                .args(["--port", &address.port().to_string()])
+                .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+                .current_dir(std::env::temp_dir())
+                .stdout(Stdio::null())
+                .spawn();
+            let mut process = process.expect("the server starts");
+            let patience = Instant::now() + Duration::from_secs(10);
+            while Instant::now() < patience && process.try_wait().is_ok_and(|ended| ended.is_none())
+            {
+                match TcpStream::connect(address) {
+                    Ok(stream) if is_process(&stream, process.id()) => {
+                        return Server::connected(process, stream);
+                    }
+                    _ => std::thread::sleep(Duration::from_millis(20)),
+                }
             }
-        };
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        panic!("{program} does not start");
+    }
+
+    fn connected(process: Child, stream: TcpStream) -> Server {
         let timeout = Some(Duration::from_secs(20));
         stream.set_read_timeout(timeout).expect("a timeout is set");
         stream.set_nodelay(true).expect("nodelay is set");
