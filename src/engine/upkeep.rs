@@ -74,6 +74,11 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
+        // What fits the reply buffer is not limited.
+        if client.soft_limit_since_ns.is_none() && client.output_bytes() <= client.reply_room_bytes
+        {
+            return;
+        }
         let limit = self.config.client_output_buffer_limits[client.kind().index()];
         let unlimited = limit.hard_bytes == 0 && limit.soft_bytes == 0;
         if unlimited && client.authenticated {

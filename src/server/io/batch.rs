@@ -19,6 +19,9 @@ const AHEAD: usize = 32;
 /// Most bytes of requests that a client may have pending before it has logged in.
 const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Requests for whose list the memory is kept between turns.
+const REQUESTS_KEPT: usize = 16 * 1024;
+
 /// What was read of one connection.
 struct Item {
     conn: usize,
@@ -104,6 +107,9 @@ impl Batch {
         self.items.clear();
         self.parsed.clear();
         self.ranges.clear();
+        // A turn of very many short requests is the exception.
+        self.parsed.shrink_to(REQUESTS_KEPT);
+        self.ranges.shrink_to(REQUESTS_KEPT * 4);
         (self.read_bytes, self.reads) = (0, 0);
     }
 
