@@ -7,7 +7,9 @@ One row per unit, test name and expectation, tab-separated:
 `expected` is pass, fail (with what it waits for) or excused (can never apply;
 the reason names what stands in). Test names repeat inside units, so `count`
 says how many runs of that name are meant. `~N` means any number of them, about
-N: for the units whose loops are random; `#` in such a name stands for digits.
+N: for the units whose loops are random; `#` in such a name stands for digits. A `fail`
+row named `(between tests)` is no test: it says what errors outside of tests
+wait for, in a unit whose tests all pass.
 """
 
 import collections
