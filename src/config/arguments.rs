@@ -227,7 +227,7 @@ mod tests {
             .chain(args)
             .map(Into::into)
             .collect();
-        Arguments::parse(&args, Path::new("/work/dir"))
+        Arguments::parse(&args, Path::new("/srv/dir"))
     }
 
     #[track_caller]
@@ -295,8 +295,8 @@ mod tests {
     #[test]
     fn the_first_argument_may_be_a_file() {
         let file = |name| parse(&[name]).file;
-        assert_eq!(file("x.conf"), Some("/work/dir/x.conf".into()));
-        assert_eq!(file("../x.conf"), Some("/work/x.conf".into()));
+        assert_eq!(file("x.conf"), Some("/srv/dir/x.conf".into()));
+        assert_eq!(file("../x.conf"), Some("/srv/x.conf".into()));
         assert_eq!(file("/etc/x.conf"), Some("/etc/x.conf".into()));
         assert_eq!(file("--port"), None);
         assert_eq!(parse(&[]), Arguments::default());
