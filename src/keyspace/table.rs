@@ -407,14 +407,19 @@ impl Table {
     /// cursor to go on with; 0 starts and 0 ends. Whatever is in the table
     /// during the whole of a scan is visited at least once, across growth and
     /// shrinking: the cursor is a bound in hash order (its top 48 bits).
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
+    pub fn scan(&self, cursor: u64, visit: impl FnMut(EntryRef<'_>)) -> u64 {
+        self.scan_marked(cursor, 0, visit)
+    }
+
+    /// As [`Table::scan`], of the elements whose slot word has these bits set.
+    fn scan_marked(&self, cursor: u64, marks: u64, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
         let bound = cursor << 16;
         let Some(shard) = self.shard(bound) else {
             return 0;
         };
         let depth = u32::from(shard.depth());
         let home = shard.home(Table::pos(shard, bound));
-        self.visit_home(shard, home, &mut visit);
+        self.visit_home(shard, home, marks, &mut visit);
         // The first position that belongs to the next bucket.
         let buckets = shard.buckets() as u64;
         let next = ((home as u64 + 1) << 16).div_ceil(buckets);
@@ -429,12 +434,18 @@ impl Table {
     }
 
     /// Visits the elements whose home is this bucket.
-    fn visit_home(&self, shard: Shard, home: usize, visit: &mut impl FnMut(EntryRef<'_>)) {
+    fn visit_home(
+        &self,
+        shard: Shard,
+        home: usize,
+        marks: u64,
+        visit: &mut impl FnMut(EntryRef<'_>),
+    ) {
         let mut index = home;
         for _ in 0..shard.buckets() {
             let bucket = shard.bucket(index);
             for word in bucket.slots {
-                if word != 0 && shard.home(word >> 48) == home {
+                if word != 0 && word & marks == marks && shard.home(word >> 48) == home {
                     view(word).into_iter().for_each(&mut *visit);
                 }
             }
@@ -472,11 +483,8 @@ impl Table {
                 cursor = (next >> 16) as u64 & (u64::MAX >> 16);
             } else {
                 let mut go_on = true;
-                cursor = self.scan(cursor, |entry| {
-                    if entry.expire().is_some() {
-                        go_on &= visit(entry);
-                    }
-                });
+                // The mark spares looking into entries without an expiry.
+                cursor = self.scan_marked(cursor, EXPIRES, |entry| go_on &= visit(entry));
                 if !go_on {
                     return cursor;
                 }
