@@ -4,8 +4,8 @@ use rand::Rng;
 
 use super::edit::{Edit, Ttl};
 use super::entry::{Entry, EntryRef, NewValue, ValueRef};
-use super::table::{KeyHasher, Loc, Table};
 use super::{Event, Keyspace, event};
+use crate::encoding::table::{KeyHasher, Loc, Table};
 use crate::types::{Object, StrRef};
 
 /// The number of a database that exists.
@@ -64,7 +64,7 @@ impl Str {
 
 /// One database.
 pub struct Db {
-    table: Table,
+    table: Table<Entry>,
     /// Where active expiry goes on.
     pub(super) expire_cursor: u64,
     /// Average time to live of sampled keys, milliseconds.
@@ -81,11 +81,11 @@ impl Db {
     }
 
     /// The keys, expired ones included.
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &Table<Entry> {
         &self.table
     }
 
-    pub(super) fn into_table(self) -> Table {
+    pub(super) fn into_table(self) -> Table<Entry> {
         self.table
     }
 }
@@ -135,12 +135,12 @@ impl<'a> DbRef<'a> {
 
     /// The keys, expired ones included.
     #[inline]
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &Table<Entry> {
         &self.keyspace.dbs[self.index.get()].table
     }
 
     #[inline]
-    pub(super) fn table_mut(&mut self) -> &mut Table {
+    pub(super) fn table_mut(&mut self) -> &mut Table<Entry> {
         &mut self.keyspace.dbs[self.index.get()].table
     }
 

@@ -3,8 +3,8 @@
 use super::db::{DbIndex, DbRef};
 use super::entry::{EntryRef, NewValue, ValueRef};
 use super::event;
-use super::table::Loc;
 use super::{Event, effects};
+use crate::encoding::table::Loc;
 use crate::types::{Object, StrBuf};
 
 /// What happens to a key's expiry when it gets a new value.

@@ -25,7 +25,9 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
+use crate::encoding::table::{Element, View};
 use crate::types::{Object, StrRef, Type};
+use crate::util::size::size_class;
 
 const HEADER: usize = 8;
 const HAS_EXPIRE: u8 = 0x10;
@@ -94,16 +96,6 @@ impl NewValue<'_> {
     }
 }
 
-/// The allocator's size class of `size`: 16-byte steps to 128, then four
-/// classes to each doubling (jemalloc's spacing).
-fn size_class(size: usize) -> usize {
-    if size <= 128 {
-        return size.next_multiple_of(16);
-    }
-    let spacing = size.next_power_of_two() / 8;
-    size.next_multiple_of(spacing)
-}
-
 fn layout(size: usize) -> Layout {
     match Layout::from_size_align(size.max(16), 8) {
         Ok(layout) => layout,
@@ -161,24 +153,6 @@ impl Entry {
             entry.view().set_clock(clock);
             entry
         }
-    }
-
-    /// Takes back an entry given up by [`Entry::into_raw`].
-    ///
-    /// # Safety
-    /// `address` comes from `into_raw` and is taken back once.
-    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> Entry {
-        // SAFETY: the caller's promise; into_raw never gives zero.
-        Entry {
-            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
-        }
-    }
-
-    /// Gives up ownership; the address fits 48 bits.
-    pub(in crate::keyspace) fn into_raw(self) -> u64 {
-        let address = self.at.as_ptr() as u64;
-        std::mem::forget(self);
-        address
     }
 
     /// The entry for reading.
@@ -319,6 +293,48 @@ impl Entry {
     }
 }
 
+// SAFETY: allocations are 8-byte aligned and user space addresses have 48
+// bits; the key is written at creation and never changed.
+unsafe impl Element for Entry {
+    type View<'a> = EntryRef<'a>;
+
+    #[inline]
+    fn into_raw(self) -> u64 {
+        let address = self.at.as_ptr() as u64;
+        std::mem::forget(self);
+        address
+    }
+
+    #[inline]
+    unsafe fn from_raw(address: u64) -> Entry {
+        // SAFETY: the caller's promise; into_raw never gives zero.
+        Entry {
+            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
+        }
+    }
+
+    #[inline]
+    unsafe fn view<'a>(address: u64) -> EntryRef<'a> {
+        // SAFETY: the caller's promise.
+        EntryRef {
+            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
+            table: PhantomData,
+        }
+    }
+}
+
+impl<'a> View<'a> for EntryRef<'a> {
+    #[inline]
+    fn key(self) -> &'a [u8] {
+        EntryRef::key(self)
+    }
+
+    #[inline]
+    fn expires(self) -> bool {
+        self.flags() & HAS_EXPIRE != 0
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         let size = self.view().layout_size();
@@ -330,16 +346,6 @@ impl Drop for Entry {
 }
 
 impl<'a> EntryRef<'a> {
-    /// # Safety
-    /// `address` belongs to an entry that lives, unmoved, for `'a`.
-    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> EntryRef<'a> {
-        // SAFETY: the caller's promise.
-        EntryRef {
-            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
-            table: PhantomData,
-        }
-    }
-
     fn flags(self) -> u8 {
         // SAFETY: the first byte of every entry.
         unsafe { self.at.as_ptr().read() }
@@ -533,19 +539,5 @@ mod tests {
         let entry = Entry::new(&[b'k'; 16], NewValue::Inline(&[b'v'; 16]), 0);
         assert_eq!(entry.view().allocated_bytes(), 48);
         assert_eq!(entry.replace_expire(Some(1)).view().allocated_bytes(), 48);
-    }
-
-    #[test]
-    fn size_classes_are_the_allocators() {
-        for (size, class) in [
-            (1, 16),
-            (40, 48),
-            (128, 128),
-            (129, 160),
-            (1040, 1280),
-            (4100, 5120),
-        ] {
-            assert_eq!(size_class(size), class);
-        }
     }
 }

@@ -11,15 +11,14 @@ pub mod effects;
 pub mod entry;
 pub mod expire;
 pub mod lazyfree;
-pub mod table;
 
 pub use db::{Db, DbIndex, DbRef, Str, ValueKind, WrongType};
 pub use edit::{Edit, Ttl};
 pub use effects::{Effect, Effects, Event, event};
 
+use crate::encoding::table::KeyHasher;
 use access::AccessPolicy;
 use lazyfree::LazyFree;
-use table::KeyHasher;
 
 /// Counters of what lookups and expiry did.
 #[derive(Default, Clone, Debug)]
