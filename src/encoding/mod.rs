@@ -2,4 +2,5 @@
 //! nothing of keys or commands. What Redis writes into its files and DUMP
 //! payloads is kept byte for byte in Redis's own format.
 
+pub mod intset;
 pub mod listpack;
