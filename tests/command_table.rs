@@ -73,8 +73,6 @@ const LATER: &[&str] = &[
     // stream
     "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
     "xreadgroup xrevrange xsetid xtrim",
-    // transactions
-    "discard exec multi unwatch watch",
 ];
 
 /// Subcommands of newer versions that clients call whatever the version is.

@@ -9,6 +9,7 @@ mod items;
 mod scan_options;
 pub mod server;
 pub mod string;
+pub mod transactions;
 
 use crate::command::table::Command;
 
@@ -28,4 +29,5 @@ pub const FAMILIES: &[&[Command]] = &[
     server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
     string::COMMANDS,
+    transactions::COMMANDS,
 ];

@@ -7,3 +7,4 @@ mod observing;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;
