@@ -6,7 +6,7 @@ use super::edit::{Edit, Ttl};
 use super::entry::{Entry, EntryRef, NewValue, ValueRef};
 use super::{Event, Keyspace, event};
 use crate::encoding::table::{KeyHasher, Loc, Table};
-use crate::types::{Object, StrRef};
+use crate::types::{Collection, Object, Packed, StrRef};
 
 /// The number of a database that exists.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -51,6 +51,20 @@ impl ValueKind for Str {
             ValueRef::Int(number) => Some(StrRef::Int(number)),
             ValueRef::Inline(bytes) => Some(StrRef::Inline(bytes)),
             ValueRef::Boxed(Object::String(string)) => Some(StrRef::Boxed(string)),
+            ValueRef::Packed(..) | ValueRef::Boxed(_) => None,
+        }
+    }
+}
+
+impl<T: Collection> ValueKind for T {
+    type Ref<'a> = T::Ref<'a>;
+
+    #[inline]
+    fn of(value: ValueRef<'_>) -> Option<T::Ref<'_>> {
+        match value {
+            ValueRef::Packed(kind, bytes) => T::packed_view(kind, bytes),
+            ValueRef::Boxed(object) => T::in_object(object).map(T::view),
+            ValueRef::Int(_) | ValueRef::Inline(_) => None,
         }
     }
 }
@@ -93,7 +107,7 @@ impl Db {
 /// A database with everything that reading and writing it involves.
 pub struct DbRef<'a> {
     pub(super) keyspace: &'a mut Keyspace,
-    index: DbIndex,
+    pub(super) index: DbIndex,
     /// Reads leave access clock and hit counters alone (CLIENT NO-TOUCH).
     pub no_touch: bool,
 }
@@ -252,6 +266,13 @@ impl<'a> DbRef<'a> {
         Some(self.table().entry(loc))
     }
 
+    /// A live key as it is, without a trace: several can be looked at together.
+    pub fn view(&self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let loc = self.table().find(self.keyspace.hash_of(key), key)?;
+        let entry = self.table().entry(loc);
+        (!self.is_expired(entry)).then_some(entry)
+    }
+
     /// Whether a live key is there, without a trace.
     pub fn contains(&mut self, key: &[u8]) -> bool {
         self.find(key).is_some()
@@ -272,20 +293,27 @@ impl<'a> DbRef<'a> {
     /// A long string for a reply, shared instead of copied.
     pub fn share_string(&mut self, key: &[u8]) -> Option<bytes::Bytes> {
         let loc = self.find(key)?;
-        self.table_mut().with_entry(loc, |entry| {
-            entry
-                .boxed_mut()
-                .map(|Object::String(string)| string.share())
-        })
+        self.table_mut()
+            .with_entry(loc, |entry| match entry.boxed_mut() {
+                Some(Object::String(string)) => Some(string.share()),
+                _ => None,
+            })
+    }
+
+    /// Finds a live key for writing and marks it used.
+    #[inline]
+    pub(super) fn find_for_edit(&mut self, key: &[u8]) -> Option<Loc> {
+        let loc = self.find(key)?;
+        if !self.no_touch {
+            self.mark_used(loc);
+        }
+        Some(loc)
     }
 
     /// A live key for writing, if it exists.
     #[inline]
     pub fn edit(&mut self, key: &[u8]) -> Option<Edit<'_>> {
-        let loc = self.find(key)?;
-        if !self.no_touch {
-            self.mark_used(loc);
-        }
+        let loc = self.find_for_edit(key)?;
         Some(Edit::new(self, loc))
     }
 
@@ -307,12 +335,26 @@ impl<'a> DbRef<'a> {
     }
 
     fn insert(&mut self, key: &[u8], entry: Entry) -> Edit<'_> {
-        let hash = self.keyspace.hash_of(key);
-        let loc = self.table_mut().insert(hash, entry);
+        let loc = self.insert_entry(key, entry);
         self.keyspace.effects.event(self.index, event::NEW, key);
         let mut edit = Edit::new(self, loc);
         edit.touch();
         edit
+    }
+
+    fn insert_entry(&mut self, key: &[u8], entry: Entry) -> Loc {
+        let hash = self.keyspace.hash_of(key);
+        let kind = entry.view().value_type();
+        if kind.can_be_awaited() {
+            self.keyspace.effects.ready(self.index, key);
+        }
+        self.table_mut().insert(hash, entry)
+    }
+
+    /// Adds a key that is not there; all events are the caller's.
+    pub(super) fn insert_quietly(&mut self, key: &[u8], value: NewValue<'_>) {
+        let clock = self.keyspace.access.initial(self.keyspace.now_ms);
+        self.insert_entry(key, Entry::new(key, value, clock));
     }
 
     /// Gives a key a value, whatever it held before.
@@ -365,6 +407,7 @@ impl<'a> DbRef<'a> {
             None => match entry.view().value() {
                 ValueRef::Int(number) => TakenKind::Int(number),
                 ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+                ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
                 ValueRef::Boxed(_) => unreachable!("taken out above"),
             },
         };
@@ -380,6 +423,7 @@ impl<'a> DbRef<'a> {
         let value = match taken.value {
             TakenKind::Int(number) => NewValue::Int(number),
             TakenKind::Inline(ref bytes) => NewValue::Inline(bytes),
+            TakenKind::Packed(kind, ref bytes) => NewValue::Packed(kind, bytes),
             TakenKind::Boxed(object) => NewValue::Boxed(object),
         };
         let entry = Entry::new(key, value, taken.clock).replace_expire(taken.expire);
@@ -455,6 +499,7 @@ pub struct TakenValue {
 enum TakenKind {
     Int(i64),
     Inline(Box<[u8]>),
+    Packed(Packed, Box<[u8]>),
     Boxed(Box<Object>),
 }
 
@@ -464,6 +509,7 @@ impl TakenValue {
         let value = match entry.value() {
             ValueRef::Int(number) => TakenKind::Int(number),
             ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+            ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
             ValueRef::Boxed(object) => TakenKind::Boxed(Box::new(object.duplicate())),
         };
         TakenValue {

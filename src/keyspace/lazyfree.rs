@@ -75,6 +75,13 @@ impl LazyFree {
         }
     }
 
+    /// Drops an object, in the background if that takes long.
+    pub(super) fn object_if_big(&self, object: Box<Object>) {
+        if is_big(&object) {
+            self.object(object);
+        }
+    }
+
     pub(super) fn object(&self, object: Box<Object>) {
         self.send(Trash::Object(object), 1);
     }

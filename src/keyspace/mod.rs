@@ -5,6 +5,7 @@
 //! once, in [`Effects`]; the executor settles it after the command.
 
 pub mod access;
+mod collection;
 mod db;
 mod edit;
 pub mod effects;
@@ -12,6 +13,7 @@ pub mod entry;
 pub mod expire;
 pub mod lazyfree;
 
+pub use collection::{CollectionEdit, PACKED_INLINE_BYTES_MAX};
 pub use db::{Db, DbIndex, DbRef, Str, ValueKind, WrongType};
 pub use edit::{Edit, Ttl};
 pub use effects::{Effect, Effects, Event, event};
@@ -57,6 +59,8 @@ pub struct Keyspace {
     pub lazyfree: LazyFree,
     /// The hash of a key known in advance (address, length, hash).
     hint: (usize, usize, u64),
+    /// Room to change packed collections in.
+    scratch: Vec<u8>,
 }
 
 impl Keyspace {
@@ -74,6 +78,7 @@ impl Keyspace {
             stats: KeyspaceStats::default(),
             lazyfree: LazyFree::start(),
             hint: (0, 0, 0),
+            scratch: Vec::new(),
         }
     }
 

@@ -49,6 +49,7 @@ impl World {
             rng: &mut SmallRng::seed_from_u64(1),
             config: &self.config,
             propagation: &mut propagation,
+            woken_by: None,
         })
         .unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -59,6 +60,7 @@ impl World {
             Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
             Effect::Flushed(db) => format!("{}~*", db.get()),
+            Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
         let effects = effects.collect::<Vec<_>>().join(" ");
         let propagation = match propagation {
