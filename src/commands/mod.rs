@@ -1,9 +1,11 @@
 //! The commands, by group of COMMAND DOCS.
 
+pub mod bitmap;
 pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
+pub mod hyperloglog;
 pub mod server;
 pub mod string;
 
@@ -11,10 +13,12 @@ use crate::command::table::Command;
 
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
+    bitmap::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    hyperloglog::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,

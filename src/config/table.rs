@@ -254,7 +254,7 @@ directives! {
     zset_max_listpack_value_bytes: u64 = 64,
         "zset-max-listpack-value" ["zset-max-ziplist-value"] unsigned_memory(0, i64::MAX) LATER;
     /// Size up to which a HyperLogLog is sparse.
-    hll_sparse_max_bytes: u64 = 3000, "hll-sparse-max-bytes" unsigned_memory(0, i64::MAX) LATER;
+    hll_sparse_max_bytes: u64 = 3000, "hll-sparse-max-bytes" unsigned_memory(0, i64::MAX) 0;
     /// Bytes of a stream node; 0: no limit.
     stream_node_max_bytes: u64 = 4096, "stream-node-max-bytes" unsigned_memory(0, i64::MAX) LATER;
     /// Entries of a stream node; 0: no limit.

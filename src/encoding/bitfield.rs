@@ -37,9 +37,7 @@ impl Kind {
         };
         let max = if signed { 64 } else { 63 };
         let bits = u32::try_from(num::parse_i64(bits)?).ok()?;
-        (1..=max)
-            .contains(&bits)
-            .then_some(Kind { signed, bits })
+        (1..=max).contains(&bits).then_some(Kind { signed, bits })
     }
 
     /// Width.
@@ -138,7 +136,10 @@ mod tests {
     fn kinds() -> impl Strategy<Value = Kind> {
         prop_oneof![
             (1..=64u32).prop_map(|bits| Kind { signed: true, bits }),
-            (1..=63u32).prop_map(|bits| Kind { signed: false, bits }),
+            (1..=63u32).prop_map(|bits| Kind {
+                signed: false,
+                bits
+            }),
         ]
     }
 
@@ -194,7 +195,9 @@ mod tests {
         for (name, bits) in [("u1", 1), ("u63", 63), ("i1", 1), ("i64", 64)] {
             assert_eq!(Kind::parse(name.as_bytes()).map(Kind::bits), Some(bits));
         }
-        for name in ["", "u", "i", "u0", "u64", "i65", "i0", "I8", "U8", "u08", "u-1", "8", "u 8"] {
+        for name in [
+            "", "u", "i", "u0", "u64", "i65", "i0", "I8", "U8", "u08", "u-1", "8", "u 8",
+        ] {
             assert_eq!(Kind::parse(name.as_bytes()), None, "{name}");
         }
     }

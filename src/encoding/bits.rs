@@ -11,9 +11,7 @@ const BLOCK_BYTES: usize = 8 * 1024;
 
 /// A bit; those beyond the end are 0.
 pub fn get(bytes: &[u8], index: u64) -> bool {
-    let byte = usize::try_from(index / 8)
-        .ok()
-        .and_then(|at| bytes.get(at));
+    let byte = usize::try_from(index / 8).ok().and_then(|at| bytes.get(at));
     byte.is_some_and(|byte| byte & mask(index) != 0)
 }
 
@@ -204,8 +202,7 @@ mod tests {
     fn ranges() -> impl Strategy<Value = (Vec<u8>, Range<u64>)> {
         strings().prop_flat_map(|bytes| {
             let len = bytes.len() as u64 * 8;
-            (Just(bytes), 0..=len, 0..=len)
-                .prop_map(|(bytes, a, b)| (bytes, a.min(b)..a.max(b)))
+            (Just(bytes), 0..=len, 0..=len).prop_map(|(bytes, a, b)| (bytes, a.min(b)..a.max(b)))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Registers of 6 bits: four in three bytes, the first in the lowest bits.
 
-use super::estimate::Histogram;
 use super::REGISTERS;
+use super::estimate::Histogram;
 
 /// Length of all registers.
 pub(super) const BYTES: usize = REGISTERS * BITS / 8;

@@ -16,11 +16,13 @@
 
 mod dense;
 mod estimate;
+mod self_test;
 mod sparse;
 #[cfg(test)]
 mod tests;
 
 pub use estimate::{Histogram, cardinality, rank};
+pub use self_test::self_test;
 
 /// Number of registers.
 pub const REGISTERS: usize = 1 << 14;

@@ -20,7 +20,12 @@ impl Hll<'_> {
         if self.encoding() == Encoding::Sparse {
             let mut total = 0;
             for run in self.runs().expect("runs").split(' ') {
-                total += run.split([':', ',']).next_back().unwrap().parse::<usize>().unwrap();
+                total += run
+                    .split([':', ','])
+                    .next_back()
+                    .unwrap()
+                    .parse::<usize>()
+                    .unwrap();
             }
             assert_eq!(total, REGISTERS);
             assert!(sparse::histogram(self.body()).is_ok());
