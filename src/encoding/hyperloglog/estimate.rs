@@ -12,7 +12,7 @@ const ALPHA: f64 = 0.721_347_520_444_481_7;
 
 /// Register and value of an element: the position, from 1, of the lowest bit
 /// of its hash that is one, without those that choose the register.
-pub fn rank(element: &[u8]) -> (usize, u8) {
+pub(super) fn rank(element: &[u8]) -> (usize, u8) {
     let hash = murmur64a(element, SEED);
     let index = hash as usize % REGISTERS;
     // A one at the end of the run keeps it within bounds.
@@ -41,7 +41,7 @@ fn murmur64a(bytes: &[u8], seed: u64) -> u64 {
 }
 
 /// How many registers have which value.
-pub struct Histogram([u32; 64]);
+pub(super) struct Histogram([u32; 64]);
 
 impl Default for Histogram {
     fn default() -> Histogram {
@@ -51,14 +51,14 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts registers of a value below 64.
-    pub fn add(&mut self, value: u8, registers: u32) {
+    pub(super) fn add(&mut self, value: u8, registers: u32) {
         self.0[usize::from(value)] += registers;
     }
 }
 
 /// The estimator of Otmar Ertl, "New cardinality estimation algorithms for
 /// HyperLogLog sketches", arXiv:1702.01284, algorithm 6.
-pub fn cardinality(histogram: &Histogram) -> u64 {
+pub(super) fn cardinality(histogram: &Histogram) -> u64 {
     let registers = REGISTERS as f64;
     let share = |count: u32| f64::from(count) / registers;
     let full = histogram.0[RUN_BITS as usize + 1];

@@ -21,7 +21,8 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
-pub use estimate::{Histogram, cardinality, rank};
+use estimate::{Histogram, cardinality, rank};
+
 pub use self_test::self_test;
 
 /// Number of registers.
@@ -65,10 +66,10 @@ impl Default for Union {
 }
 
 impl Union {
-    /// Takes another one in. One that is refused can have left traces.
+    /// Takes another one in.
     ///
     /// # Errors
-    /// It is corrupt.
+    /// It is corrupt (and can have left traces).
     pub fn add(&mut self, other: Hll<'_>) -> Result<(), Corrupt> {
         match other.encoding() {
             Encoding::Dense => {
@@ -216,20 +217,18 @@ impl<'a> HllMut<'a> {
         Ok(dense::raise(&mut self.bytes[HEADER_BYTES..], index, value))
     }
 
-    /// Takes all elements of a union in; the other encoding is chosen if one
-    /// of its parts had it.
+    /// Takes all elements of a union in. It turns dense if one of the union's
+    /// parts was.
     ///
     /// # Errors
-    /// It is corrupt (then it is as it was).
+    /// It is corrupt. One that is itself part of the union is not.
     pub fn merge(&mut self, union: &Union) -> Result<(), Corrupt> {
         if union.any_dense {
             self.make_dense()?;
         }
         for (index, value) in union.registers.iter().enumerate() {
             if *value > 0 {
-                // Redis: what cannot be set, in one that a test beforehand
-                // should have refused, is left.
-                let _ = self.raise(index, *value);
+                self.raise(index, *value)?;
             }
         }
         self.invalidate();

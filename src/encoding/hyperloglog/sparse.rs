@@ -5,8 +5,8 @@
 //! 01nnnnnn nnnnnnnn   n+1 zeros (1 to 16384)
 //! 1vvvvvnn            n+1 times the value v+1 (1 to 4 times, 1 to 32)
 //! ```
-//! A long run that is cut off after its first byte counts as if a zero byte
-//! followed: that is what Redis reads, since its strings end with one.
+//! A long run that is cut off after its first byte makes it corrupt. (Redis
+//! reads the zero byte behind its strings there, and can write beyond it.)
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -36,7 +36,7 @@ enum Run {
 }
 
 impl Run {
-    /// The run that starts at a byte.
+    /// The run that starts at a byte. It can be cut off.
     fn read(bytes: &[u8], at: usize) -> Option<Run> {
         let first = *bytes.get(at)?;
         let low = usize::from(first & 0x3f);
@@ -54,6 +54,14 @@ impl Run {
     fn len(self) -> usize {
         match self {
             Run::ShortZeros(len) | Run::LongZeros(len) | Run::Values(_, len) => len,
+        }
+    }
+
+    /// What each register is.
+    fn value(self) -> u8 {
+        match self {
+            Run::Values(value, _) => value,
+            Run::ShortZeros(_) | Run::LongZeros(_) => 0,
         }
     }
 
@@ -87,29 +95,17 @@ fn zeros_code(len: usize) -> ([u8; 2], usize) {
     }
 }
 
-/// The runs of a whole body.
-fn runs(body: &[u8]) -> impl Iterator<Item = Run> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let run = Run::read(body, at)?;
-        at += run.bytes();
-        Some(run)
-    })
-}
-
-/// Calls `each` for every run of registers with a value.
-pub(super) fn values(body: &[u8], mut each: impl FnMut(Range<usize>, u8)) -> Result<(), Corrupt> {
-    let mut first = 0;
-    for run in runs(body) {
+/// Calls `each` for every run, with the registers that it stands for and their
+/// value.
+fn runs(body: &[u8], mut each: impl FnMut(Range<usize>, u8)) -> Result<(), Corrupt> {
+    let (mut at, mut first) = (0, 0);
+    while let Some(run) = Run::read(body, at) {
         let end = first + run.len();
-        if let Run::Values(value, _) = run {
-            if end > REGISTERS {
-                // Redis: behind the last register, what starts with a value
-                // is overlooked.
-                break;
-            }
-            each(first..end, value);
+        at += run.bytes();
+        if at > body.len() || end > REGISTERS {
+            return Err(Corrupt);
         }
+        each(first..end, run.value());
         first = end;
     }
     if first == REGISTERS {
@@ -119,32 +115,30 @@ pub(super) fn values(body: &[u8], mut each: impl FnMut(Range<usize>, u8)) -> Res
     }
 }
 
+/// Calls `each` for every run of registers that are not zero.
+pub(super) fn values(body: &[u8], mut each: impl FnMut(Range<usize>, u8)) -> Result<(), Corrupt> {
+    runs(body, |registers, value| {
+        if value > 0 {
+            each(registers, value);
+        }
+    })
+}
+
 /// How many registers have which value.
 pub(super) fn histogram(body: &[u8]) -> Result<Histogram, Corrupt> {
     let mut histogram = Histogram::default();
-    let mut registers = 0;
-    for run in runs(body) {
-        registers += run.len();
-        if registers > REGISTERS {
-            return Err(Corrupt);
-        }
-        let value = match run {
-            Run::Values(value, _) => value,
-            Run::ShortZeros(_) | Run::LongZeros(_) => 0,
-        };
-        histogram.add(value, run.len() as u32);
-    }
-    if registers == REGISTERS {
-        Ok(histogram)
-    } else {
-        Err(Corrupt)
-    }
+    runs(body, |registers, value| {
+        histogram.add(value, registers.len() as u32);
+    })?;
+    Ok(histogram)
 }
 
 /// The runs in words.
 pub(super) fn describe(body: &[u8]) -> String {
     let mut text = String::new();
-    for run in runs(body) {
+    let mut at = 0;
+    while let Some(run) = Run::read(body, at) {
+        at += run.bytes();
         let space = if text.is_empty() { "" } else { " " };
         // Writing to a string cannot fail.
         let _ = match run {
@@ -190,7 +184,6 @@ pub(super) fn raise(
         at += run.bytes();
     };
     if at + run.bytes() > bytes.len() {
-        // Redis writes beyond the end here.
         return Err(Corrupt);
     }
     if let Run::Values(old, _) = run
