@@ -47,9 +47,6 @@ const LATER: &[&str] = &[
     // geo
     "geoadd geodist geohash geopos georadius georadius_ro georadiusbymember",
     "georadiusbymember_ro geosearch geosearchstore",
-    // hash
-    "hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield",
-    "hscan hset hsetnx hstrlen hvals",
     // list
     "blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos",
     "lpush lpushx lrange lrem lset ltrim rpop rpoplpush rpush rpushx",

@@ -5,7 +5,10 @@ pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
+pub mod hash;
 pub mod hyperloglog;
+mod items;
+mod scan_options;
 pub mod server;
 pub mod string;
 
@@ -18,6 +21,7 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,

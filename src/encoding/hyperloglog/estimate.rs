@@ -125,7 +125,18 @@ mod tests {
         }
     }
 
-    const EXPECTED: [(&str, usize, u8); 0] = [];
+    const EXPECTED: [(&str, usize, u8); 10] = [
+        ("", 5938, 2),
+        ("a", 12711, 2),
+        ("ab", 719, 1),
+        ("abc", 9474, 1),
+        ("abcdefg", 5634, 2),
+        ("abcdefgh", 1383, 1),
+        ("abcdefghi", 6903, 1),
+        ("Hello World", 7641, 1),
+        ("0123456789abcdef", 5949, 1),
+        ("0123456789abcdefX", 11257, 1),
+    ];
 
     #[test]
     fn nothing_and_too_much() {
