@@ -295,3 +295,24 @@ fn pfselftest(ctx: &mut Ctx) -> CmdResult {
     }
     REPLIED
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::generic::tests::World;
+
+    #[test]
+    fn writes_are_named_pfadd_or_not_at_all() {
+        let w = &mut World::new();
+        w.check("PFADD k a b", "0:new=k 0~k 0:pfadd=k", "verbatim", 3);
+        w.check("PFADD k a b", "", "verbatim", 0);
+        w.check("PFCOUNT k", "0~k", "verbatim", 1);
+        w.check("PFCOUNT k", "", "verbatim", 0);
+        w.check("PFCOUNT nosuch", "0:keymiss=nosuch", "verbatim", 0);
+        let missed = "0:keymiss=d 0:new=d 0~d 0:pfadd=d";
+        w.check("PFMERGE d k", missed, "verbatim", 1);
+        w.check("PFMERGE d", "0~d 0:pfadd=d", "verbatim", 1);
+        w.check("PFDEBUG DECODE d", "", "verbatim", 0);
+        w.check("PFDEBUG TODENSE d", "0~d", "verbatim", 1);
+        w.check("PFDEBUG GETREG d", "", "verbatim", 0);
+    }
+}

@@ -228,3 +228,32 @@ fn operation(name: &[u8]) -> Result<Operation, CmdError> {
         .map(|(_, operation)| operation)
         .ok_or(CmdError::Syntax)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::generic::tests::World;
+
+    #[test]
+    fn writes_are_named_setbit_or_set() {
+        let w = &mut World::new();
+        w.check("SETBIT k 7 1", "0:new=k 0~k 0:setbit=k", "verbatim", 1);
+        w.check("SETBIT k 7 1", "", "verbatim", 0);
+        w.check("SETBIT k 7 0", "0~k 0:setbit=k", "verbatim", 1);
+        w.check("GETBIT nosuch 1", "0:keymiss=nosuch", "verbatim", 0);
+        w.check("BITFIELD k GET u8 0", "", "verbatim", 0);
+        w.check("BITFIELD k SET u8 0 0", "", "verbatim", 0);
+        let twice = "BITFIELD k SET u8 0 1 INCRBY u8 8 0";
+        w.check(twice, "0~k 0:setbit=k", "verbatim", 2);
+        w.check(
+            "BITFIELD k OVERFLOW FAIL INCRBY u8 0 255",
+            "",
+            "verbatim",
+            0,
+        );
+        w.check("BITOP NOT k k", "0~k 0:set=k", "verbatim", 1);
+        w.check("BITOP OR l k", "0:new=l 0~l 0:set=l", "verbatim", 1);
+        let emptied = "0:keymiss=nosuch 0~l 0:del=l";
+        w.check("BITOP OR l nosuch", emptied, "verbatim", 1);
+        w.check("BITOP OR l nosuch", "0:keymiss=nosuch", "verbatim", 0);
+    }
+}
