@@ -150,6 +150,48 @@ pub(super) fn describe(body: &[u8]) -> String {
     text
 }
 
+/// Number of registers by the byte of a run; 0 when it takes a second one.
+const LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        lengths[byte] = match byte >> 6 {
+            0 => byte as u8 + 1,
+            1 => 0,
+            _ => (byte as u8 & 3) + 1,
+        };
+        byte += 1;
+    }
+    lengths
+};
+
+/// Where the run of a register starts.
+struct Place {
+    at: usize,
+    /// The run before it, or itself when it is the first.
+    before: usize,
+    /// Its first register.
+    first: usize,
+}
+
+/// Finds the run of a register. PFADD spends its time here.
+fn find(body: &[u8], index: usize) -> Result<Place, Corrupt> {
+    let (mut at, mut before, mut first) = (0, 0, 0);
+    loop {
+        let byte = *body.get(at).ok_or(Corrupt)?;
+        let (len, bytes) = match usize::from(LENGTHS[usize::from(byte)]) {
+            0 => Run::read(body, at).map_or((0, 2), |run| (run.len(), 2)),
+            len => (len, 1),
+        };
+        if index < first + len {
+            return Ok(Place { at, before, first });
+        }
+        first += len;
+        before = at;
+        at += bytes;
+    }
+}
+
 /// What [`raise`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Raised {
@@ -173,16 +215,9 @@ pub(super) fn raise(
     if value > VALUE_MAX {
         return Ok(Raised::NeedsDense);
     }
-    let (mut at, mut before, mut first) = (HEADER_BYTES, HEADER_BYTES, 0);
-    let run = loop {
-        let run = Run::read(bytes, at).ok_or(Corrupt)?;
-        if index < first + run.len() {
-            break run;
-        }
-        first += run.len();
-        before = at;
-        at += run.bytes();
-    };
+    let Place { at, before, first } = find(&bytes[HEADER_BYTES..], index)?;
+    let (at, before) = (HEADER_BYTES + at, HEADER_BYTES + before);
+    let run = Run::read(bytes, at).ok_or(Corrupt)?;
     if at + run.bytes() > bytes.len() {
         return Err(Corrupt);
     }
