@@ -1,10 +1,12 @@
 //! The commands, by group of COMMAND DOCS.
 
+pub mod bitmap;
 pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
 pub mod hash;
+pub mod hyperloglog;
 mod items;
 mod scan_options;
 pub mod server;
@@ -15,11 +17,13 @@ use crate::command::table::Command;
 
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
+    bitmap::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,
