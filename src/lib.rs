@@ -29,6 +29,7 @@ pub mod acl;
 pub mod command;
 pub mod commands;
 pub mod config;
+pub mod encoding;
 pub mod engine;
 pub mod exec;
 pub mod keyspace;
