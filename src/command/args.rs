@@ -104,6 +104,23 @@ impl<'a> Args<'a> {
         num::parse_f64(self.bytes()?).ok_or(CmdError::NotFloat)
     }
 
+    /// The next argument, the seconds that a command may wait: until when,
+    /// Unix milliseconds, or none for ever (0).
+    ///
+    /// # Errors
+    /// Syntax, not a number, or negative.
+    pub fn wait_until(&mut self, now_ms: i64) -> Result<Option<i64>, CmdError> {
+        let seconds = num::parse_f64(self.bytes()?)
+            .ok_or_else(|| CmdError::err("timeout is not a float or out of range"))?;
+        let timeout_ms = (seconds * 1000.0).ceil();
+        // Redis: what does not fit an integer counts as negative.
+        if timeout_ms < 0.0 || timeout_ms >= i64::MAX as f64 {
+            return Err(CmdError::err("timeout is negative"));
+        }
+        let timeout_ms = timeout_ms as i64;
+        Ok((timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms)))
+    }
+
     /// Takes the next argument if it is this word, in any case.
     pub fn take_word(&mut self, word: &str) -> bool {
         let found = self

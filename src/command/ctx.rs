@@ -6,6 +6,7 @@ use rand::rngs::SmallRng;
 pub use super::args::Args;
 pub use super::error::CmdError;
 use crate::config::Config;
+use crate::engine::Wait;
 use crate::keyspace::DbRef;
 use crate::resp::Reply;
 
@@ -14,6 +15,8 @@ use crate::resp::Reply;
 pub enum Done {
     /// It has written its reply.
     Replied,
+    /// It has written nothing, and wants to run again when there is reason to.
+    Wait(Box<Wait>),
 }
 
 /// How a command ended.
@@ -47,6 +50,9 @@ pub struct Ctx<'a> {
     pub config: &'a Config,
     /// What goes to AOF and replicas.
     pub propagation: &'a mut Propagation,
+    /// The key whose appearance woke a command that waited: it is served from
+    /// this one.
+    pub woken_by: Option<&'a [u8]>,
 }
 
 impl Ctx<'_> {

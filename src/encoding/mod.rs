@@ -1,4 +1,6 @@
-//! How values lie in memory: bytes in, bytes out, nothing of keys or commands.
+//! How values lie in memory: pure data structures, bytes in, bytes out.
 
 pub mod geohash;
+pub mod member;
 pub mod ordered;
+pub mod table;

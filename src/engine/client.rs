@@ -199,8 +199,6 @@ pub struct Client {
     pub reply_peak_bytes: usize,
     /// Time of that look, clock nanoseconds.
     pub reply_peak_since_ns: u64,
-    /// CLIENT UNBLOCK has ended its wait.
-    pub unblock: Option<Unblock>,
     /// Whether its I/O thread has been told to look at it.
     pub scheduled: bool,
 }
@@ -252,7 +250,6 @@ impl Client {
             reply_room_bytes: REPLY_ROOM_BYTES,
             reply_peak_bytes: REPLY_ROOM_BYTES,
             reply_peak_since_ns: now_ns,
-            unblock: None,
             scheduled: false,
         }
     }

@@ -43,6 +43,7 @@ impl Server {
 
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, id: ClientId) {
+        self.waiting.remove(id);
         if let Some(client) = self.clients.remove(id)
             && client.flags.has(Flags::PAUSED | Flags::BLOCKED)
         {
@@ -82,13 +83,9 @@ impl Server {
     /// Ends the wait of a blocked client; false when it does not wait (nor can
     /// a client be unblocked that only CLIENT PAUSE holds back).
     pub fn unblock_client(&mut self, id: ClientId, how: Unblock) -> bool {
-        let Some(client) = self.clients.get_mut(id) else {
-            return false;
-        };
-        let blocked = client.flags.has(Flags::BLOCKED);
+        let blocked = self.waiting.get(id).is_some();
         if blocked {
-            client.unblock = Some(how);
-            self.clients.schedule(id);
+            self.waiting.note_ended(id, how);
         }
         blocked
     }

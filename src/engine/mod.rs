@@ -1,6 +1,7 @@
 //! The state that commands execute on. One lock guards all of it; whoever
 //! holds the lock is the executor.
 
+mod blocking;
 mod client;
 mod clients;
 mod describe;
@@ -12,6 +13,7 @@ mod server;
 mod shutdown;
 mod upkeep;
 
+pub use blocking::{Blocked, TimeoutReply, Wait, Waiting};
 pub use client::{
     Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
 };

@@ -3,6 +3,7 @@
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use super::blocking::Waiting;
 use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
@@ -58,6 +59,8 @@ pub struct Server {
     pub keyspace: Keyspace,
     /// Connected clients.
     pub clients: Clients,
+    /// Clients that wait for keys.
+    pub waiting: Waiting,
     /// Users.
     pub users: Users,
     /// Counters, slow log, latency.
@@ -138,6 +141,7 @@ impl Server {
         Server {
             keyspace,
             clients: Clients::new(io_threads),
+            waiting: Waiting::default(),
             users: Users::default(),
             stats,
             now_ns: clock.monotonic_ns(),

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{monitor, settle};
+use super::{blocking, monitor, settle};
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
-use crate::engine::{Client, ClientId, Flags, Server};
+use crate::engine::{Client, ClientId, Flags, Server, Wait};
 use crate::resp::Reply;
 
 /// What became of a request.
@@ -18,6 +18,8 @@ pub enum Outcome {
     Executed,
     /// It has to be offered again when the client is resumed.
     Postponed,
+    /// It waits for a key; the next may follow when it has been answered.
+    Blocked,
 }
 
 /// Runs a request of a client. `lookup` is what its words call, `shared` are the arguments again where they
@@ -42,8 +44,14 @@ pub fn run(
     let mark = client.output.mark();
     match checked {
         Ok(command) => {
-            let result = call(server, id, command, argv, shared);
-            finish(server, id, command, argv, result);
+            let result = call(server, id, command, argv, shared, None);
+            let wait = finish(server, id, command, argv, result);
+            if let Some(wait) = wait {
+                let argv = kept(argv, shared);
+                blocking::block(server, id, command, argv, *wait);
+                blocking::after_command(server);
+                return Outcome::Blocked;
+            }
         }
         Err(Refusal::Postponed) => {
             postpone(server, id);
@@ -57,7 +65,17 @@ pub fn run(
         }
     }
     after_reply(server, id, mark);
+    blocking::after_command(server);
     Outcome::Executed
+}
+
+/// Arguments to be kept beyond the call.
+pub fn kept(argv: &[&[u8]], shared: &[Bytes]) -> Vec<Bytes> {
+    if shared.is_empty() {
+        argv.iter().map(|arg| Bytes::copy_from_slice(arg)).collect()
+    } else {
+        shared.to_vec()
+    }
 }
 
 /// The first words of lines that only HTTP requests have.
@@ -75,14 +93,15 @@ fn postpone(server: &mut Server, id: ClientId) {
     }
 }
 
-/// Calls the handler.
+/// Calls the handler; `woken_by` is the key that ended its wait.
 #[inline]
-fn call(
+pub(super) fn call(
     server: &mut Server,
     id: ClientId,
     command: CommandId,
     argv: &[&[u8]],
     shared: &[Bytes],
+    woken_by: Option<&[u8]>,
 ) -> CmdResult {
     let entry = &server.registry[command];
     let (handler, named) = (
@@ -111,6 +130,7 @@ fn call(
                 rng: &mut server.rng,
                 config: &server.config,
                 propagation: &mut server.propagation,
+                woken_by,
             })
         }
         Handler::Server(function) => {
@@ -121,7 +141,7 @@ fn call(
     }
 }
 
-/// Statistics, logs and effects of a call.
+/// Statistics, logs and effects of a call; gives what it waits for.
 #[inline]
 fn finish(
     server: &mut Server,
@@ -129,32 +149,48 @@ fn finish(
     command: CommandId,
     argv: &[&[u8]],
     result: CmdResult,
-) {
+) -> Option<Box<Wait>> {
+    server.stats.commands[command.index()].calls += 1;
+    server.stats.commands_processed += 1;
+    let flags = server.registry[command].flags;
+    if !server.clients.monitors.is_empty() && flags & (flag::SKIP_MONITOR | flag::ADMIN) == 0 {
+        monitor::feed(server, id, argv);
+    }
+    finish_run(server, id, command, argv, result)
+}
+
+/// As [`finish`], of one more run of a call that is counted already.
+#[inline]
+pub(super) fn finish_run(
+    server: &mut Server,
+    id: ClientId,
+    command: CommandId,
+    argv: &[&[u8]],
+    result: CmdResult,
+) -> Option<Box<Wait>> {
     server.running = None;
     let start_ns = server.now_ns;
     server.now_ns = server.clock.monotonic_ns();
     let elapsed_ns = server.now_ns.saturating_sub(start_ns);
     let flags = server.registry[command].flags;
     let stats = &mut server.stats.commands[command.index()];
-    stats.calls += 1;
     stats.ns += elapsed_ns;
     if server.config.latency_tracking {
         stats.record_latency(elapsed_ns);
     }
-    server.stats.commands_processed += 1;
-    match result {
-        Ok(Done::Replied) => {}
+    let wait = match result {
+        Ok(Done::Replied) => None,
+        Ok(Done::Wait(wait)) => Some(wait),
         Err(error) => {
             server.stats.commands[command.index()].failed += 1;
             write_error(server, id, &error);
+            None
         }
-    }
-    if !server.clients.monitors.is_empty() && flags & (flag::SKIP_MONITOR | flag::ADMIN) == 0 {
-        monitor::feed(server, id, argv);
-    }
+    };
     log_slow(server, id, argv, flags, elapsed_ns);
     server.redact.clear();
     settle::settle(server);
+    wait
 }
 
 #[inline]
@@ -209,7 +245,7 @@ pub fn write_error(server: &mut Server, id: ClientId, error: &CmdError) {
 
 /// CLIENT REPLY, output limits.
 #[inline]
-fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::Mark) {
+pub(super) fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::Mark) {
     let Some(client) = server.clients.get_mut(id) else {
         return;
     };

@@ -1,5 +1,6 @@
 //! Running commands: look up, check, call, settle.
 
+pub mod blocking;
 pub mod dispatch;
 pub mod gates;
 pub mod monitor;

@@ -3,6 +3,7 @@
 
 use crate::command::ctx::Propagation;
 use crate::engine::Server;
+use crate::keyspace::Effect;
 
 /// Settles the effects of the command that has just run.
 #[inline]
@@ -10,11 +11,28 @@ pub fn settle(server: &mut Server) {
     let effects = &mut server.keyspace.effects;
     server.stats.dirty += std::mem::take(&mut effects.dirty);
     if !effects.is_empty() {
-        // Recording is off while nobody listens, so there is nothing yet that
-        // could be missed here.
-        effects.take();
+        for effect in effects.take() {
+            settle_effect(server, effect);
+        }
     }
     if !matches!(server.propagation, Propagation::Verbatim) {
         server.propagation = Propagation::Verbatim;
+    }
+}
+
+/// Tells an effect to those who listen for it.
+fn settle_effect(server: &mut Server, effect: Effect) {
+    match effect {
+        Effect::Ready(db, key) => server.waiting.note_ready(db, key),
+        // SWAPDB may have brought what somebody waits for.
+        Effect::Flushed(db) => {
+            for key in server.waiting.keys_of(db) {
+                if server.keyspace.select(db).peek(&key).is_some() {
+                    server.waiting.note_ready(db, key);
+                }
+            }
+        }
+        // Recording is off while nobody listens: nothing can be missed here.
+        Effect::Touched(..) | Effect::Event(..) | Effect::Expired(..) => {}
     }
 }

@@ -4,9 +4,9 @@ use rand::Rng;
 
 use super::edit::{Edit, Ttl};
 use super::entry::{Entry, EntryRef, NewValue, ValueRef};
-use super::table::{KeyHasher, Loc, Table};
 use super::{Event, Keyspace, event};
-use crate::types::{Object, StrRef};
+use crate::encoding::table::{KeyHasher, Loc, Table};
+use crate::types::{Collection, Object, Packed, StrRef};
 
 /// The number of a database that exists.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -51,6 +51,20 @@ impl ValueKind for Str {
             ValueRef::Int(number) => Some(StrRef::Int(number)),
             ValueRef::Inline(bytes) => Some(StrRef::Inline(bytes)),
             ValueRef::Boxed(Object::String(string)) => Some(StrRef::Boxed(string)),
+            ValueRef::Packed(..) | ValueRef::Boxed(_) => None,
+        }
+    }
+}
+
+impl<T: Collection> ValueKind for T {
+    type Ref<'a> = T::Ref<'a>;
+
+    #[inline]
+    fn of(value: ValueRef<'_>) -> Option<T::Ref<'_>> {
+        match value {
+            ValueRef::Packed(kind, bytes) => T::packed_view(kind, bytes),
+            ValueRef::Boxed(object) => T::in_object(object).map(T::view),
+            ValueRef::Int(_) | ValueRef::Inline(_) => None,
         }
     }
 }
@@ -64,7 +78,7 @@ impl Str {
 
 /// One database.
 pub struct Db {
-    table: Table,
+    table: Table<Entry>,
     /// Where active expiry goes on.
     pub(super) expire_cursor: u64,
     /// Average time to live of sampled keys, milliseconds.
@@ -81,11 +95,11 @@ impl Db {
     }
 
     /// The keys, expired ones included.
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &Table<Entry> {
         &self.table
     }
 
-    pub(super) fn into_table(self) -> Table {
+    pub(super) fn into_table(self) -> Table<Entry> {
         self.table
     }
 }
@@ -93,7 +107,7 @@ impl Db {
 /// A database with everything that reading and writing it involves.
 pub struct DbRef<'a> {
     pub(super) keyspace: &'a mut Keyspace,
-    index: DbIndex,
+    pub(super) index: DbIndex,
     /// Reads leave access clock and hit counters alone (CLIENT NO-TOUCH).
     pub no_touch: bool,
 }
@@ -135,12 +149,12 @@ impl<'a> DbRef<'a> {
 
     /// The keys, expired ones included.
     #[inline]
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &Table<Entry> {
         &self.keyspace.dbs[self.index.get()].table
     }
 
     #[inline]
-    pub(super) fn table_mut(&mut self) -> &mut Table {
+    pub(super) fn table_mut(&mut self) -> &mut Table<Entry> {
         &mut self.keyspace.dbs[self.index.get()].table
     }
 
@@ -272,20 +286,27 @@ impl<'a> DbRef<'a> {
     /// A long string for a reply, shared instead of copied.
     pub fn share_string(&mut self, key: &[u8]) -> Option<bytes::Bytes> {
         let loc = self.find(key)?;
-        self.table_mut().with_entry(loc, |entry| {
-            entry
-                .boxed_mut()
-                .map(|Object::String(string)| string.share())
-        })
+        self.table_mut()
+            .with_entry(loc, |entry| match entry.boxed_mut() {
+                Some(Object::String(string)) => Some(string.share()),
+                _ => None,
+            })
+    }
+
+    /// Finds a live key for writing and marks it used.
+    #[inline]
+    pub(super) fn find_for_edit(&mut self, key: &[u8]) -> Option<Loc> {
+        let loc = self.find(key)?;
+        if !self.no_touch {
+            self.mark_used(loc);
+        }
+        Some(loc)
     }
 
     /// A live key for writing, if it exists.
     #[inline]
     pub fn edit(&mut self, key: &[u8]) -> Option<Edit<'_>> {
-        let loc = self.find(key)?;
-        if !self.no_touch {
-            self.mark_used(loc);
-        }
+        let loc = self.find_for_edit(key)?;
         Some(Edit::new(self, loc))
     }
 
@@ -307,12 +328,26 @@ impl<'a> DbRef<'a> {
     }
 
     fn insert(&mut self, key: &[u8], entry: Entry) -> Edit<'_> {
-        let hash = self.keyspace.hash_of(key);
-        let loc = self.table_mut().insert(hash, entry);
+        let loc = self.insert_entry(key, entry);
         self.keyspace.effects.event(self.index, event::NEW, key);
         let mut edit = Edit::new(self, loc);
         edit.touch();
         edit
+    }
+
+    fn insert_entry(&mut self, key: &[u8], entry: Entry) -> Loc {
+        let hash = self.keyspace.hash_of(key);
+        let kind = entry.view().value_type();
+        if kind.can_be_awaited() {
+            self.keyspace.effects.ready(self.index, key);
+        }
+        self.table_mut().insert(hash, entry)
+    }
+
+    /// Adds a key that is not there; all events are the caller's.
+    pub(super) fn insert_quietly(&mut self, key: &[u8], value: NewValue<'_>) {
+        let clock = self.keyspace.access.initial(self.keyspace.now_ms);
+        self.insert_entry(key, Entry::new(key, value, clock));
     }
 
     /// Gives a key a value, whatever it held before.
@@ -365,6 +400,7 @@ impl<'a> DbRef<'a> {
             None => match entry.view().value() {
                 ValueRef::Int(number) => TakenKind::Int(number),
                 ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+                ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
                 ValueRef::Boxed(_) => unreachable!("taken out above"),
             },
         };
@@ -380,6 +416,7 @@ impl<'a> DbRef<'a> {
         let value = match taken.value {
             TakenKind::Int(number) => NewValue::Int(number),
             TakenKind::Inline(ref bytes) => NewValue::Inline(bytes),
+            TakenKind::Packed(kind, ref bytes) => NewValue::Packed(kind, bytes),
             TakenKind::Boxed(object) => NewValue::Boxed(object),
         };
         let entry = Entry::new(key, value, taken.clock).replace_expire(taken.expire);
@@ -455,6 +492,7 @@ pub struct TakenValue {
 enum TakenKind {
     Int(i64),
     Inline(Box<[u8]>),
+    Packed(Packed, Box<[u8]>),
     Boxed(Box<Object>),
 }
 
@@ -464,6 +502,7 @@ impl TakenValue {
         let value = match entry.value() {
             ValueRef::Int(number) => TakenKind::Int(number),
             ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+            ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
             ValueRef::Boxed(object) => TakenKind::Boxed(Box::new(object.duplicate())),
         };
         TakenValue {

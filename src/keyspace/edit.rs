@@ -3,8 +3,8 @@
 use super::db::{DbIndex, DbRef};
 use super::entry::{EntryRef, NewValue, ValueRef};
 use super::event;
-use super::table::Loc;
 use super::{Event, effects};
+use crate::encoding::table::Loc;
 use crate::types::{Object, StrBuf};
 
 /// What happens to a key's expiry when it gets a new value.
@@ -108,6 +108,7 @@ impl<'a> Edit<'a> {
             ValueRef::Int(number) => Some(number.to_string().into_bytes()),
             ValueRef::Inline(bytes) => Some(bytes.to_vec()),
             ValueRef::Boxed(_) => None,
+            ValueRef::Packed(..) => unreachable!("edited as a string"),
         };
         let loc = self.loc;
         if let Some(bytes) = owned {
@@ -120,7 +121,7 @@ impl<'a> Edit<'a> {
             .table_mut()
             .with_entry(loc, |entry| match entry.boxed_mut() {
                 Some(Object::String(string)) => change(string.make_mut()),
-                None => unreachable!("made a boxed string above"),
+                _ => unreachable!("made a boxed string above"),
             })
     }
 

@@ -7,6 +7,10 @@ use super::DbIndex;
 pub mod class {
     pub const GENERIC: u32 = 1 << 2; // g
     pub const STRING: u32 = 1 << 3; // $
+    pub const LIST: u32 = 1 << 4; // l
+    pub const SET: u32 = 1 << 5; // s
+    pub const HASH: u32 = 1 << 6; // h
+    pub const ZSET: u32 = 1 << 7; // z
     pub const EXPIRED: u32 = 1 << 8; // x
     pub const EVICTED: u32 = 1 << 9; // e
     pub const KEY_MISS: u32 = 1 << 11; // m
@@ -77,6 +81,8 @@ pub enum Effect {
     Expired(DbIndex, Box<[u8]>),
     /// A database was emptied or exchanged.
     Flushed(DbIndex),
+    /// A key appeared that clients may wait for.
+    Ready(DbIndex, Box<[u8]>),
 }
 
 /// The effects of the command that runs. Only what somebody listens for is
@@ -89,6 +95,8 @@ pub struct Effects {
     pub record_touched: bool,
     /// Event classes that are published (0: none).
     pub record_classes: u32,
+    /// Whether anybody waits for keys to appear (blocking commands).
+    pub record_ready: bool,
     /// Whether expiries are propagated (AOF, replicas).
     pub record_expired: bool,
     log: Vec<Effect>,
@@ -120,9 +128,17 @@ impl Effects {
         self.touched(db, key);
     }
 
+    /// A key appeared that clients may wait for.
+    #[inline]
+    pub fn ready(&mut self, db: DbIndex, key: &[u8]) {
+        if self.record_ready {
+            self.log.push(Effect::Ready(db, key.into()));
+        }
+    }
+
     /// A database lost or changed all its keys.
     pub fn flushed(&mut self, db: DbIndex) {
-        if self.record_touched {
+        if self.record_touched || self.record_ready {
             self.log.push(Effect::Flushed(db));
         }
     }

@@ -5,10 +5,11 @@
 //! 0       kind (low 4 bits) and flags (high 4 bits)
 //! 1..4    access clock, 24 bits (LRU seconds, or LFU minutes and counter)
 //! 4..6    key length, or 0xffff when LONG_KEY
-//! 6..8    value length of an inline string, else 0
+//! 6..8    value length of inline bytes, else 0
 //! (8      key length, only with LONG_KEY)
 //! ..      key bytes
-//! ..      value: inline string bytes, an integer (8), or a pointer (8)
+//! ..      value: inline bytes (a string or a packed collection), an integer
+//!         (8), or a pointer (8)
 //! (8      expiry, Unix milliseconds, only with HAS_EXPIRE)
 //! ```
 //! Fields behind the header are unaligned. The expiry stands last, so that it
@@ -25,7 +26,9 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use crate::types::{Object, StrRef, Type};
+use crate::encoding::table::{Element, View};
+use crate::types::{Object, Packed, StrRef, Type};
+use crate::util::size::size_class;
 
 const HEADER: usize = 8;
 const HAS_EXPIRE: u8 = 0x10;
@@ -36,13 +39,28 @@ const LONG_KEY_MARK: u16 = u16::MAX;
 /// where they can be shared with output buffers.
 pub const INLINE_BYTES_MAX: usize = 4096;
 
-/// Kinds of value. `Int` and `Inline` live in the entry, the others are boxed.
+/// Kinds of value. All but `Boxed` live in the entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
 enum Kind {
-    Int = 0,
-    Inline = 1,
-    Boxed = 2,
+    Int,
+    Inline,
+    Boxed,
+    Packed(Packed),
+}
+
+/// The number of the first packed kind.
+const PACKED: u8 = 3;
+
+impl Kind {
+    #[inline]
+    fn number(self) -> u8 {
+        match self {
+            Kind::Int => 0,
+            Kind::Inline => 1,
+            Kind::Boxed => 2,
+            Kind::Packed(kind) => PACKED + kind as u8,
+        }
+    }
 }
 
 /// A value on its way into an entry.
@@ -51,6 +69,8 @@ pub enum NewValue<'a> {
     Int(i64),
     /// A string of at most [`INLINE_BYTES_MAX`] bytes.
     Inline(&'a [u8]),
+    /// A packed collection of at most [`INLINE_BYTES_MAX`] bytes.
+    Packed(Packed, &'a [u8]),
     /// Anything else.
     Boxed(Box<Object>),
 }
@@ -62,6 +82,8 @@ pub enum ValueRef<'a> {
     Int(i64),
     /// A short immutable string.
     Inline(&'a [u8]),
+    /// A small collection.
+    Packed(Packed, &'a [u8]),
     /// A boxed value.
     Boxed(&'a Object),
 }
@@ -72,6 +94,7 @@ impl ValueRef<'_> {
         match self {
             ValueRef::Int(number) => StrRef::Int(number).encoding_name(),
             ValueRef::Inline(bytes) => StrRef::Inline(bytes).encoding_name(),
+            ValueRef::Packed(kind, _) => kind.encoding_name(),
             ValueRef::Boxed(object) => object.encoding_name(),
         }
     }
@@ -82,26 +105,17 @@ impl NewValue<'_> {
         match self {
             NewValue::Int(_) => Kind::Int,
             NewValue::Inline(_) => Kind::Inline,
+            NewValue::Packed(kind, _) => Kind::Packed(*kind),
             NewValue::Boxed(_) => Kind::Boxed,
         }
     }
 
     fn size(&self) -> usize {
         match self {
-            NewValue::Inline(bytes) => bytes.len(),
+            NewValue::Inline(bytes) | NewValue::Packed(_, bytes) => bytes.len(),
             _ => 8,
         }
     }
-}
-
-/// The allocator's size class of `size`: 16-byte steps to 128, then four
-/// classes to each doubling (jemalloc's spacing).
-fn size_class(size: usize) -> usize {
-    if size <= 128 {
-        return size.next_multiple_of(16);
-    }
-    let spacing = size.next_power_of_two() / 8;
-    size.next_multiple_of(spacing)
 }
 
 fn layout(size: usize) -> Layout {
@@ -161,24 +175,6 @@ impl Entry {
             entry.view().set_clock(clock);
             entry
         }
-    }
-
-    /// Takes back an entry given up by [`Entry::into_raw`].
-    ///
-    /// # Safety
-    /// `address` comes from `into_raw` and is taken back once.
-    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> Entry {
-        // SAFETY: the caller's promise; into_raw never gives zero.
-        Entry {
-            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
-        }
-    }
-
-    /// Gives up ownership; the address fits 48 bits.
-    pub(in crate::keyspace) fn into_raw(self) -> u64 {
-        let address = self.at.as_ptr() as u64;
-        std::mem::forget(self);
-        address
     }
 
     /// The entry for reading.
@@ -279,7 +275,7 @@ impl Entry {
         // SAFETY: the first byte is kind and flags.
         unsafe {
             let first = self.at.as_ptr();
-            first.write((first.read() & 0xf0) | kind as u8);
+            first.write((first.read() & 0xf0) | kind.number());
         }
     }
 
@@ -296,7 +292,7 @@ impl Entry {
             let mut inline_len = 0;
             match value {
                 NewValue::Int(number) => at.cast::<i64>().write_unaligned(number),
-                NewValue::Inline(bytes) => {
+                NewValue::Inline(bytes) | NewValue::Packed(_, bytes) => {
                     assert!(bytes.len() <= INLINE_BYTES_MAX);
                     inline_len = bytes.len() as u16;
                     ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
@@ -319,6 +315,48 @@ impl Entry {
     }
 }
 
+// SAFETY: allocations are 8-byte aligned and user space addresses have 48
+// bits; the key is written at creation and never changed.
+unsafe impl Element for Entry {
+    type View<'a> = EntryRef<'a>;
+
+    #[inline]
+    fn into_raw(self) -> u64 {
+        let address = self.at.as_ptr() as u64;
+        std::mem::forget(self);
+        address
+    }
+
+    #[inline]
+    unsafe fn from_raw(address: u64) -> Entry {
+        // SAFETY: the caller's promise; into_raw never gives zero.
+        Entry {
+            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
+        }
+    }
+
+    #[inline]
+    unsafe fn view<'a>(address: u64) -> EntryRef<'a> {
+        // SAFETY: the caller's promise.
+        EntryRef {
+            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
+            table: PhantomData,
+        }
+    }
+}
+
+impl<'a> View<'a> for EntryRef<'a> {
+    #[inline]
+    fn key(self) -> &'a [u8] {
+        EntryRef::key(self)
+    }
+
+    #[inline]
+    fn expires(self) -> bool {
+        self.flags() & HAS_EXPIRE != 0
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         let size = self.view().layout_size();
@@ -330,16 +368,6 @@ impl Drop for Entry {
 }
 
 impl<'a> EntryRef<'a> {
-    /// # Safety
-    /// `address` belongs to an entry that lives, unmoved, for `'a`.
-    pub(in crate::keyspace) unsafe fn from_raw(address: u64) -> EntryRef<'a> {
-        // SAFETY: the caller's promise.
-        EntryRef {
-            at: unsafe { NonNull::new_unchecked(address as *mut u8) },
-            table: PhantomData,
-        }
-    }
-
     fn flags(self) -> u8 {
         // SAFETY: the first byte of every entry.
         unsafe { self.at.as_ptr().read() }
@@ -349,7 +377,8 @@ impl<'a> EntryRef<'a> {
         match self.flags() & 0x0f {
             0 => Kind::Int,
             1 => Kind::Inline,
-            _ => Kind::Boxed,
+            2 => Kind::Boxed,
+            kind => Kind::Packed(Packed::ALL[usize::from(kind - PACKED)]),
         }
     }
 
@@ -373,10 +402,9 @@ impl<'a> EntryRef<'a> {
     }
 
     fn value_size(self) -> usize {
-        if self.kind() == Kind::Inline {
-            usize::from(self.short_at(6))
-        } else {
-            8
+        match self.kind() {
+            Kind::Inline | Kind::Packed(_) => usize::from(self.short_at(6)),
+            Kind::Int | Kind::Boxed => 8,
         }
     }
 
@@ -408,6 +436,10 @@ impl<'a> EntryRef<'a> {
             match self.kind() {
                 Kind::Int => ValueRef::Int(at.cast::<i64>().read_unaligned()),
                 Kind::Inline => ValueRef::Inline(std::slice::from_raw_parts(at, self.value_size())),
+                Kind::Packed(kind) => {
+                    let bytes = std::slice::from_raw_parts(at, self.value_size());
+                    ValueRef::Packed(kind, bytes)
+                }
                 Kind::Boxed => ValueRef::Boxed(&*self.boxed_address()),
             }
         }
@@ -417,6 +449,7 @@ impl<'a> EntryRef<'a> {
     pub fn value_type(self) -> Type {
         match self.value() {
             ValueRef::Int(_) | ValueRef::Inline(_) => Type::String,
+            ValueRef::Packed(kind, _) => kind.value_type(),
             ValueRef::Boxed(object) => object.value_type(),
         }
     }
@@ -477,7 +510,7 @@ impl<'a> EntryRef<'a> {
             ValueRef::Boxed(object) => {
                 size_class(size_of::<Object>()) + object.estimated_bytes(samples)
             }
-            ValueRef::Int(_) | ValueRef::Inline(_) => 0,
+            ValueRef::Int(_) | ValueRef::Inline(_) | ValueRef::Packed(..) => 0,
         };
         self.allocated_bytes() + boxed
     }
@@ -498,6 +531,7 @@ mod tests {
             ValueRef::Int(number) => number.to_string().into_bytes(),
             ValueRef::Inline(bytes) => bytes.to_vec(),
             ValueRef::Boxed(Object::String(string)) => string.as_slice().to_vec(),
+            _ => unreachable!("only strings here"),
         }
     }
 
@@ -533,19 +567,5 @@ mod tests {
         let entry = Entry::new(&[b'k'; 16], NewValue::Inline(&[b'v'; 16]), 0);
         assert_eq!(entry.view().allocated_bytes(), 48);
         assert_eq!(entry.replace_expire(Some(1)).view().allocated_bytes(), 48);
-    }
-
-    #[test]
-    fn size_classes_are_the_allocators() {
-        for (size, class) in [
-            (1, 16),
-            (40, 48),
-            (128, 128),
-            (129, 160),
-            (1040, 1280),
-            (4100, 5120),
-        ] {
-            assert_eq!(size_class(size), class);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use super::entry::{Entry, ValueRef};
-use super::table::Table;
+use crate::encoding::table::Table;
 use crate::types::Object;
 
 /// Parts above which a value is freed in the background (Redis:
@@ -17,7 +17,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 enum Trash {
     /// Only to be dropped.
     Object(#[allow(dead_code)] Box<Object>),
-    Table(Box<Table>),
+    Table(Box<Table<Entry>>),
 }
 
 /// The background thread and what it did.
@@ -75,11 +75,18 @@ impl LazyFree {
         }
     }
 
+    /// Drops an object, in the background if that takes long.
+    pub(super) fn object_if_big(&self, object: Box<Object>) {
+        if is_big(&object) {
+            self.object(object);
+        }
+    }
+
     pub(super) fn object(&self, object: Box<Object>) {
         self.send(Trash::Object(object), 1);
     }
 
-    pub(super) fn table(&self, table: Table) {
+    pub(super) fn table(&self, table: Table<Entry>) {
         let count = table.len() as u64;
         self.send(Trash::Table(Box::new(table)), count);
     }

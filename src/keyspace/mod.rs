@@ -5,21 +5,22 @@
 //! once, in [`Effects`]; the executor settles it after the command.
 
 pub mod access;
+mod collection;
 mod db;
 mod edit;
 pub mod effects;
 pub mod entry;
 pub mod expire;
 pub mod lazyfree;
-pub mod table;
 
+pub use collection::{CollectionEdit, PACKED_INLINE_BYTES_MAX};
 pub use db::{Db, DbIndex, DbRef, Str, ValueKind, WrongType};
 pub use edit::{Edit, Ttl};
 pub use effects::{Effect, Effects, Event, event};
 
+use crate::encoding::table::KeyHasher;
 use access::AccessPolicy;
 use lazyfree::LazyFree;
-use table::KeyHasher;
 
 /// Counters of what lookups and expiry did.
 #[derive(Default, Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Keyspace {
     pub lazyfree: LazyFree,
     /// The hash of a key known in advance (address, length, hash).
     hint: (usize, usize, u64),
+    /// Room to change packed collections in.
+    scratch: Vec<u8>,
 }
 
 impl Keyspace {
@@ -75,6 +78,7 @@ impl Keyspace {
             stats: KeyspaceStats::default(),
             lazyfree: LazyFree::start(),
             hint: (0, 0, 0),
+            scratch: Vec::new(),
         }
     }
 

@@ -1,14 +1,32 @@
 //! What a key can hold.
 
+mod collection;
+mod hash;
+mod list;
+mod set;
 mod string;
+mod zset;
 
+pub use collection::{Collection, Packed};
+pub use hash::{Hash, HashRef};
+pub use list::{List, ListRef};
+pub use set::{Set, SetRef};
 pub use string::{StrBuf, StrRef};
+pub use zset::{Zset, ZsetRef};
 
 /// Data types, as TYPE names them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Type {
     /// A byte string, integers included.
     String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    Zset,
+    /// A hash.
+    Hash,
 }
 
 impl Type {
@@ -16,7 +34,16 @@ impl Type {
     pub fn name(self) -> &'static str {
         match self {
             Type::String => "string",
+            Type::List => "list",
+            Type::Set => "set",
+            Type::Zset => "zset",
+            Type::Hash => "hash",
         }
+    }
+
+    /// Whether clients can wait for a key of this type to appear.
+    pub fn can_be_awaited(self) -> bool {
+        matches!(self, Type::List | Type::Zset)
     }
 }
 
@@ -24,6 +51,27 @@ impl Type {
 pub enum Object {
     /// A string that has been edited in place, or is too long for the entry.
     String(StrBuf),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    Zset(Zset),
+    /// A hash.
+    Hash(Hash),
+}
+
+/// Asks the collection inside of an object.
+macro_rules! ask {
+    ($object:expr, $string:ident => $of_string:expr, $value:ident => $of_collection:expr) => {
+        match $object {
+            Object::String($string) => $of_string,
+            Object::List($value) => $of_collection,
+            Object::Set($value) => $of_collection,
+            Object::Zset($value) => $of_collection,
+            Object::Hash($value) => $of_collection,
+        }
+    };
 }
 
 impl Object {
@@ -31,44 +79,42 @@ impl Object {
     pub fn value_type(&self) -> Type {
         match self {
             Object::String(_) => Type::String,
+            Object::List(_) => Type::List,
+            Object::Set(_) => Type::Set,
+            Object::Zset(_) => Type::Zset,
+            Object::Hash(_) => Type::Hash,
         }
     }
 
     /// Bytes that the value holds on the heap, beside the box itself.
     pub fn heap_bytes(&self) -> usize {
-        match self {
-            Object::String(string) => string.heap_bytes(),
-        }
+        ask!(self, string => string.heap_bytes(), value => value.estimated_bytes(usize::MAX))
     }
 
     /// As [`heap_bytes`](Object::heap_bytes), where a collection may be judged
     /// by `samples` of its elements instead of all (MEMORY USAGE).
     pub fn estimated_bytes(&self, samples: usize) -> usize {
         debug_assert!(samples > 0);
-        match self {
-            Object::String(string) => string.heap_bytes(),
-        }
+        ask!(self, string => string.heap_bytes(), value => value.estimated_bytes(samples))
     }
 
     /// Parts that have to be freed one by one: the measure by which freeing
     /// moves to the background (Redis: lazyfreeGetFreeEffort).
     pub fn free_effort(&self) -> usize {
-        match self {
-            Object::String(_) => 1,
-        }
+        ask!(self, _string => 1, value => value.free_effort())
     }
 
     /// A copy.
     pub fn duplicate(&self) -> Object {
-        match self {
-            Object::String(string) => Object::String(StrBuf::from(string.as_slice())),
-        }
+        ask!(
+            self,
+            string => Object::String(StrBuf::from(string.as_slice())),
+            value => value.duplicate().into_object()
+        )
     }
 
     /// The name OBJECT ENCODING gives.
     pub fn encoding_name(&self) -> &'static str {
-        match self {
-            Object::String(_) => "raw",
-        }
+        ask!(self, _string => "raw", value => value.encoding_name())
     }
 }

@@ -49,6 +49,7 @@ impl World {
             rng: &mut SmallRng::seed_from_u64(1),
             config: &self.config,
             propagation: &mut propagation,
+            woken_by: None,
         })
         .unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();

@@ -10,7 +10,7 @@ use crate::command::table::{Command, Group, flag};
 use crate::config::Extra;
 use crate::engine::hooks::Action;
 use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
-use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
+use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue};
 use crate::keyspace::{Str, ValueKind};
 use crate::types::{Object, StrBuf};
 use crate::util::{glob, num};
@@ -488,10 +488,7 @@ fn digest_value(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> C
 fn object(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
     let key = args.key()?;
     let entry = find(server, client, key).ok_or(CmdError::NoSuchKey)?;
-    let encoding = match entry.value() {
-        ValueRef::Boxed(object) => object.encoding_name(),
-        value => Str::of(value).map_or("raw", |string| string.encoding_name()),
-    };
+    let encoding = entry.value().encoding_name();
     let idle_s = match server.keyspace.access.lfu {
         // Redis: under LFU the clock does not tell.
         true => 0,

@@ -3,9 +3,9 @@
 
 use sha1::{Digest as _, Sha1};
 
-use crate::keyspace::entry::{EntryRef, ValueRef};
+use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Keyspace, Str, ValueKind};
-use crate::types::{Object, Type};
+use crate::types::Type;
 
 /// A digest being built.
 #[derive(Clone, Copy, Default)]
@@ -32,14 +32,8 @@ impl Digest {
     /// Adds type, value and whether it expires.
     fn append_entry(&mut self, entry: EntryRef<'_>) {
         self.append(&type_number(entry.value_type()).to_be_bytes());
-        match entry.value() {
-            value @ (ValueRef::Int(_)
-            | ValueRef::Inline(_)
-            | ValueRef::Boxed(Object::String(_))) => {
-                if let Some(string) = Str::of(value) {
-                    self.append(string.bytes(&mut itoa::Buffer::new()));
-                }
-            }
+        if let Some(string) = Str::of(entry.value()) {
+            self.append(string.bytes(&mut itoa::Buffer::new()));
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
@@ -79,6 +73,10 @@ impl Digest {
 fn type_number(kind: Type) -> u32 {
     match kind {
         Type::String => 0,
+        Type::List => 1,
+        Type::Set => 2,
+        Type::Zset => 3,
+        Type::Hash => 4,
     }
 }
 

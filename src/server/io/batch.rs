@@ -246,7 +246,7 @@ impl Batch {
         client.args_bytes = request.args_bytes(&self.ranges);
         let buf = &arena[item.bytes.clone()];
         if conn.waiting {
-            let owned = with_args(request, &self.ranges, buf, copied);
+            let owned = with_args(request, &self.ranges, buf, dispatch::kept);
             conn.queue.push_back(owned);
             return;
         }
@@ -256,19 +256,11 @@ impl Batch {
             }
             dispatch::run(server, conn.client, plan.lookup, argv, shared)
         });
+        conn.waiting = outcome != Outcome::Executed;
         if outcome == Outcome::Postponed {
-            let owned = with_args(request, &self.ranges, buf, copied);
-            conn.waiting = true;
+            let owned = with_args(request, &self.ranges, buf, dispatch::kept);
             conn.queue.push_back(owned);
         }
-    }
-}
-
-fn copied(argv: &[&[u8]], shared: &[Bytes]) -> Vec<Bytes> {
-    if shared.is_empty() {
-        argv.iter().map(|arg| Bytes::copy_from_slice(arg)).collect()
-    } else {
-        shared.to_vec()
     }
 }
 
@@ -312,10 +304,17 @@ pub(super) fn run_queue(server: &mut Server, conn: &mut Conn) {
         }
         let argv: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
         let lookup = server.registry.resolve(argv.as_slice());
-        if dispatch::run(server, conn.client, lookup, &argv, &args) == Outcome::Postponed {
-            conn.waiting = true;
-            conn.queue.push_front(args);
-            break;
+        match dispatch::run(server, conn.client, lookup, &argv, &args) {
+            Outcome::Executed => {}
+            Outcome::Blocked => {
+                conn.waiting = true;
+                break;
+            }
+            Outcome::Postponed => {
+                conn.waiting = true;
+                conn.queue.push_front(args);
+                break;
+            }
         }
     }
     publish(server, conn, 0);

@@ -10,6 +10,7 @@ use super::conn::{self, Conn, READ_BYTES, ReadOutcome};
 use super::driver::{Driver, Event};
 use super::stream::{Accepted, Listener};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server, ShutdownState};
+use crate::exec::blocking;
 use crate::server::cron::Cron;
 
 /// Bytes into which a turn reads before it executes.
@@ -65,6 +66,15 @@ pub struct Reactor<D: Driver> {
     cron: Option<Cron>,
     /// When CLIENT PAUSE ends.
     pause_ends: Option<Instant>,
+    /// When the wait of a blocked client ends.
+    wait_ends: Option<Instant>,
+}
+
+/// When it will be this Unix time, milliseconds; at most a minute ahead.
+fn instant_of(server: &Server, unix_ms: i64) -> Instant {
+    let left_ms = unix_ms.saturating_sub(server.clock_unix_ms());
+    let left_ms = u64::try_from(left_ms).unwrap_or(0).min(60_000);
+    Instant::now() + Duration::from_millis(left_ms)
 }
 
 impl<D: Driver> Reactor<D> {
@@ -93,6 +103,7 @@ impl<D: Driver> Reactor<D> {
             writes: 0,
             cron,
             pause_ends: None,
+            wait_ends: None,
         }
     }
 
@@ -129,7 +140,7 @@ impl<D: Driver> Reactor<D> {
             return Some(Duration::ZERO);
         }
         let cron_due = self.cron.as_ref().map(|cron| cron.due);
-        let next = [cron_due, self.accept_at, self.pause_ends];
+        let next = [cron_due, self.accept_at, self.pause_ends, self.wait_ends];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -244,8 +255,9 @@ impl<D: Driver> Reactor<D> {
             && self.gone.is_empty()
             && self.report.is_empty()
             && self.accepted.is_empty();
-        let pause_over = self.pause_ends.is_some_and(|ends| ends <= Instant::now());
-        if idle && !cron_due && !called && !pause_over {
+        let ends = [self.pause_ends, self.wait_ends];
+        let over = ends.iter().flatten().any(|ends| *ends <= Instant::now());
+        if idle && !cron_due && !called && !over {
             return None;
         }
         let shared = self.shared.clone();
@@ -259,14 +271,14 @@ impl<D: Driver> Reactor<D> {
         if let (true, Some(cron)) = (cron_due, self.cron.as_mut()) {
             cron.run(&mut server);
         }
+        blocking::end_waits(&mut server);
         self.collect(&mut server);
         if self.cron.is_some() {
-            self.pause_ends = server.pause.map(|pause| {
-                let left_ms = pause.until_ms.saturating_sub(server.clock_unix_ms());
-                let left_ms = u64::try_from(left_ms).unwrap_or(0).min(60_000);
-                Instant::now() + Duration::from_millis(left_ms)
-            });
+            let until_ms = server.pause.map(|pause| pause.until_ms);
+            self.pause_ends = until_ms.map(|until_ms| instant_of(&server, until_ms));
         }
+        let until_ms = server.waiting.next_deadline_ms();
+        self.wait_ends = until_ms.map(|until_ms| instant_of(&server, until_ms));
         let bulk_bytes_max = server.config.proto_max_bulk_bytes;
         shared
             .bulk_bytes_max

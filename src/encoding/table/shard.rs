@@ -1,13 +1,13 @@
 //! Buckets and shards: the memory that a table is made of.
 //!
 //! Unsafe invariants: a shard word is what `Shard::new` gave and `Shard::free`
-//! has not taken; a slot word is 0 or an [`Entry`] given up by `into_raw` and
+//! has not taken; a slot word is 0 or an [`Element`] given up by `into_raw` and
 //! not taken back; nobody but the executor touches either.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
-use crate::keyspace::entry::{Entry, EntryRef};
+use super::{Element, View};
 
 pub(super) const SLOTS: usize = 7;
 /// Entries per bucket at which a shard grows (of 7 slots).
@@ -150,14 +150,14 @@ impl Shard {
     }
 
     #[inline]
-    pub(super) fn find(&self, pos: u64, tag: u8, key: &[u8]) -> Option<(usize, usize)> {
+    pub(super) fn find<E: Element>(&self, pos: u64, tag: u8, key: &[u8]) -> Option<(usize, usize)> {
         let mut index = self.home(pos);
         for _ in 0..self.buckets() {
             let bucket = self.bucket(index);
             let mut candidates = bucket.matches(tag);
             while candidates != 0 {
                 let slot = candidates.trailing_zeros() as usize / 8;
-                if view(bucket.slots[slot]).is_some_and(|entry| entry.key() == key) {
+                if view::<E>(bucket.slots[slot]).is_some_and(|entry| entry.key() == key) {
                     return Some((index, slot));
                 }
                 candidates &= candidates - 1;
@@ -225,25 +225,23 @@ impl Shard {
     }
 }
 
-/// The entry behind a slot word.
+/// The element behind a slot word.
 #[inline]
-pub(super) fn view<'a>(word: u64) -> Option<EntryRef<'a>> {
-    // SAFETY: a non-zero word holds the address of a live entry.
-    (word != 0).then(|| unsafe { EntryRef::from_raw(word & ADDRESS) })
+pub(super) fn view<'a, E: Element>(word: u64) -> Option<E::View<'a>> {
+    // SAFETY: a non-zero word holds the address of a live element.
+    (word != 0).then(|| unsafe { E::view(word & ADDRESS) })
 }
 
-pub(super) fn owned(word: u64) -> Entry {
+pub(super) fn owned<E: Element>(word: u64) -> E {
     // SAFETY: callers have just taken the word out of the table.
-    unsafe { Entry::from_raw(word & ADDRESS) }
+    unsafe { E::from_raw(word & ADDRESS) }
 }
 
-pub(super) fn word_of(entry: Entry, pos: u64) -> u64 {
-    let expires = if entry.view().expire().is_some() {
-        EXPIRES
-    } else {
-        0
-    };
-    pos << 48 | entry.into_raw() | expires
+pub(super) fn word_of<E: Element>(element: E, pos: u64) -> u64 {
+    let address = element.into_raw();
+    // SAFETY: the element has just been given up, and lives.
+    let expires = unsafe { E::view(address) }.expires();
+    pos << 48 | address | if expires { EXPIRES } else { 0 }
 }
 
 /// The number of buckets for `len` entries at about three quarters full.

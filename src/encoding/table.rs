@@ -1,5 +1,6 @@
-//! The keyspace table: 64-byte buckets of seven tagged pointers, grouped in
-//! shards of at most 16 KiB under an extendible-hashing directory.
+//! The hash table of keyspace and big collections: 64-byte buckets of seven
+//! tagged pointers, grouped in shards of at most 16 KiB under an
+//! extendible-hashing directory.
 //!
 //! - A key's 64-bit hash orders everything. Its top `depth` bits choose the
 //!   shard, the next 16 bits the bucket (`pos * buckets >> 16`, so buckets
@@ -16,21 +17,55 @@
 //!   start to end, and a snapshot can use the same bound.
 //!
 //! Unsafe invariants: a directory word is 0 or a live shard made by
-//! `Shard::new`; a slot word is 0 or an [`Entry`] given up by `into_raw`;
-//! shard and entries are owned by the table and freed with it.
+//! `Shard::new`; a slot word is 0 or an [`Element`] given up by `into_raw`;
+//! shard and elements are owned by the table and freed with it.
 #![allow(unsafe_code)]
 
 mod shard;
 
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
 use ahash::RandomState;
 use rand::Rng;
 
-use super::entry::{Entry, EntryRef};
 use crate::util::prefetch;
 use shard::{
     ADDRESS, BUCKETS_MAX, EXPIRES, LOAD_MAX, SIZES, SLOTS, Shard, buckets_for, owned, tag_of, view,
     word_of,
 };
+
+/// What a table holds: something of one allocation with a key in it, that can
+/// be given up as an address and taken back.
+///
+/// # Safety
+/// An address that `into_raw` gives fits 48 bits and is a multiple of 8, other
+/// than 0; until it is taken back by `from_raw`, once, the views made of it
+/// stay valid, and the key of a view never changes.
+pub unsafe trait Element: Sized + Send {
+    /// A borrowed element.
+    type View<'a>: View<'a>;
+    /// Gives up ownership.
+    fn into_raw(self) -> u64;
+    /// Takes back what `into_raw` gave up.
+    ///
+    /// # Safety
+    /// `address` comes from `into_raw` and is taken back once.
+    unsafe fn from_raw(address: u64) -> Self;
+    /// The element at an address, for reading.
+    ///
+    /// # Safety
+    /// `address` belongs to an element that lives, unmoved, for `'a`.
+    unsafe fn view<'a>(address: u64) -> Self::View<'a>;
+}
+
+/// A borrowed element of a table.
+pub trait View<'a>: Copy {
+    /// What it is found by.
+    fn key(self) -> &'a [u8];
+    /// Whether it has an expiry.
+    fn expires(self) -> bool;
+}
 
 /// Hashes keys; seeded once per process.
 #[derive(Clone)]
@@ -40,6 +75,12 @@ impl KeyHasher {
     /// A hasher with a random seed.
     pub fn new() -> KeyHasher {
         KeyHasher(RandomState::new())
+    }
+
+    /// The hasher that all collections of this process share.
+    pub fn shared() -> KeyHasher {
+        static SHARED: OnceLock<KeyHasher> = OnceLock::new();
+        SHARED.get_or_init(KeyHasher::new).clone()
     }
 
     /// The hash of a key, the same in every db.
@@ -63,8 +104,8 @@ pub struct Loc {
     slot: u16,
 }
 
-/// A hash table of entries. See the module for its shape.
-pub struct Table {
+/// A hash table of elements. See the module for its shape.
+pub struct Table<E: Element> {
     hasher: KeyHasher,
     directory: Vec<Shard>,
     depth: u8,
@@ -72,14 +113,15 @@ pub struct Table {
     expires: usize,
     shards: usize,
     bytes: usize,
+    elements: PhantomData<E>,
 }
 
-// SAFETY: the table owns its shards and entries; entries are Send.
-unsafe impl Send for Table {}
+// SAFETY: the table owns its shards and elements; elements are Send.
+unsafe impl<E: Element> Send for Table<E> {}
 
-impl Table {
+impl<E: Element> Table<E> {
     /// An empty table; it allocates nothing.
-    pub fn new(hasher: KeyHasher) -> Table {
+    pub fn new(hasher: KeyHasher) -> Table<E> {
         Table {
             hasher,
             directory: Vec::new(),
@@ -88,7 +130,14 @@ impl Table {
             expires: 0,
             shards: 0,
             bytes: 0,
+            elements: PhantomData,
         }
+    }
+
+    /// Its hasher.
+    #[inline]
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
     }
 
     /// Number of entries.
@@ -135,7 +184,7 @@ impl Table {
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
         if let Some(shard) = self.shard(hash) {
-            let home = shard.home(Table::pos(shard, hash));
+            let home = shard.home(Table::<E>::pos(shard, hash));
             prefetch::line(shard.line(home));
         }
     }
@@ -144,7 +193,7 @@ impl Table {
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
         if let Some(shard) = self.shard(hash) {
-            let bucket = shard.bucket(shard.home(Table::pos(shard, hash)));
+            let bucket = shard.bucket(shard.home(Table::<E>::pos(shard, hash)));
             let candidates = bucket.matches(tag_of(hash));
             if candidates != 0 {
                 let address = bucket.slots[candidates.trailing_zeros() as usize / 8] & ADDRESS;
@@ -159,7 +208,7 @@ impl Table {
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Loc> {
         let shard = self.shard(hash)?;
-        let (bucket, slot) = shard.find(Table::pos(shard, hash), tag_of(hash), key)?;
+        let (bucket, slot) = shard.find::<E>(Table::<E>::pos(shard, hash), tag_of(hash), key)?;
         Some(Loc {
             directory: self.directory_index(hash) as u32,
             bucket: bucket as u16,
@@ -179,13 +228,13 @@ impl Table {
     /// # Panics
     /// When the location is stale.
     #[inline]
-    pub fn entry(&self, loc: Loc) -> EntryRef<'_> {
+    pub fn entry(&self, loc: Loc) -> E::View<'_> {
         let (shard, bucket, slot) = self.at(loc);
-        view(shard.bucket(bucket).slots[slot]).expect("a location of an entry")
+        view::<E>(shard.bucket(bucket).slots[slot]).expect("a location of an entry")
     }
 
     /// Puts in an entry whose key is not there yet.
-    pub fn insert(&mut self, hash: u64, entry: Entry) -> Loc {
+    pub fn insert(&mut self, hash: u64, entry: E) -> Loc {
         let mut shard = match self.shard(hash) {
             Some(shard) => shard,
             None => {
@@ -198,7 +247,7 @@ impl Table {
         while shard.header().len as usize >= LOAD_MAX * shard.buckets() {
             shard = self.grow(shard, hash);
         }
-        let word = word_of(entry, Table::pos(shard, hash));
+        let word = word_of(entry, Table::<E>::pos(shard, hash));
         self.len += 1;
         self.expires += (word & EXPIRES) as usize;
         let (bucket, slot) = shard.place(tag_of(hash), word);
@@ -210,23 +259,23 @@ impl Table {
     }
 
     /// Takes an entry out.
-    pub fn remove(&mut self, loc: Loc) -> Entry {
+    pub fn remove(&mut self, loc: Loc) -> E {
         let (shard, bucket, slot) = self.at(loc);
         let word = shard.take(bucket, slot);
         assert!(word != 0, "a location of an entry");
         self.len -= 1;
         self.expires -= (word & EXPIRES) as usize;
         self.shrink(loc.directory as usize);
-        owned(word)
+        owned::<E>(word)
     }
 
     /// Changes an entry; the function may give it another allocation.
-    pub fn update(&mut self, loc: Loc, change: impl FnOnce(Entry) -> Entry) {
+    pub fn update(&mut self, loc: Loc, change: impl FnOnce(E) -> E) {
         let (shard, index, slot) = self.at(loc);
         let bucket = shard.bucket(index);
         let old = bucket.slots[slot];
         assert!(old != 0, "a location of an entry");
-        let new = word_of(change(owned(old)), old >> 48);
+        let new = word_of(change(owned::<E>(old)), old >> 48);
         bucket.slots[slot] = new;
         let (had, has) = (old & EXPIRES, new & EXPIRES);
         self.expires = self.expires + has as usize - had as usize;
@@ -235,9 +284,9 @@ impl Table {
     }
 
     /// Changes a boxed value in place.
-    pub fn with_entry<R>(&mut self, loc: Loc, change: impl FnOnce(&mut Entry) -> R) -> R {
+    pub fn with_entry<R>(&mut self, loc: Loc, change: impl FnOnce(&mut E) -> R) -> R {
         let (shard, index, slot) = self.at(loc);
-        let mut entry = owned(shard.bucket(index).slots[slot]);
+        let mut entry = owned::<E>(shard.bucket(index).slots[slot]);
         let result = change(&mut entry);
         std::mem::forget(entry); // Still owned by the slot.
         result
@@ -296,9 +345,11 @@ impl Table {
         }
         for (tag, word) in shard.words() {
             // The new position needs one more bit of the hash than was kept.
-            let Some(entry) = view(word) else { continue };
+            let Some(entry) = view::<E>(word) else {
+                continue;
+            };
             let half = halves[(word >> 63) as usize];
-            let pos = Table::pos(half, self.hasher.hash(entry.key()));
+            let pos = Table::<E>::pos(half, self.hasher.hash(entry.key()));
             half.place(tag, pos << 48 | (word & (u64::MAX >> 16)));
         }
         self.account(shard, false);
@@ -361,8 +412,10 @@ impl Table {
                 // One bit comes in from the prefix; the lowest is forgotten,
                 // consistently with Table::pos only for whole hashes, so it is
                 // computed anew.
-                let Some(entry) = view(word) else { continue };
-                let pos = Table::pos(joined, self.hasher.hash(entry.key()));
+                let Some(entry) = view::<E>(word) else {
+                    continue;
+                };
+                let pos = Table::<E>::pos(joined, self.hasher.hash(entry.key()));
                 debug_assert_eq!(pos & (1 << 15), bit);
                 joined.place(tag, pos << 48 | (word & (u64::MAX >> 16)));
             }
@@ -407,18 +460,18 @@ impl Table {
     /// cursor to go on with; 0 starts and 0 ends. Whatever is in the table
     /// during the whole of a scan is visited at least once, across growth and
     /// shrinking: the cursor is a bound in hash order (its top 48 bits).
-    pub fn scan(&self, cursor: u64, visit: impl FnMut(EntryRef<'_>)) -> u64 {
+    pub fn scan(&self, cursor: u64, visit: impl FnMut(E::View<'_>)) -> u64 {
         self.scan_marked(cursor, 0, visit)
     }
 
     /// As [`Table::scan`], of the elements whose slot word has these bits set.
-    fn scan_marked(&self, cursor: u64, marks: u64, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
+    fn scan_marked(&self, cursor: u64, marks: u64, mut visit: impl FnMut(E::View<'_>)) -> u64 {
         let bound = cursor << 16;
         let Some(shard) = self.shard(bound) else {
             return 0;
         };
         let depth = u32::from(shard.depth());
-        let home = shard.home(Table::pos(shard, bound));
+        let home = shard.home(Table::<E>::pos(shard, bound));
         self.visit_home(shard, home, marks, &mut visit);
         // The first position that belongs to the next bucket.
         let buckets = shard.buckets() as u64;
@@ -439,14 +492,14 @@ impl Table {
         shard: Shard,
         home: usize,
         marks: u64,
-        visit: &mut impl FnMut(EntryRef<'_>),
+        visit: &mut impl FnMut(E::View<'_>),
     ) {
         let mut index = home;
         for _ in 0..shard.buckets() {
             let bucket = shard.bucket(index);
             for word in bucket.slots {
                 if word != 0 && word & marks == marks && shard.home(word >> 48) == home {
-                    view(word).into_iter().for_each(&mut *visit);
+                    view::<E>(word).into_iter().for_each(&mut *visit);
                 }
             }
             if bucket.passed() == 0 {
@@ -463,7 +516,7 @@ impl Table {
         &self,
         mut cursor: u64,
         lines: usize,
-        mut visit: impl FnMut(EntryRef<'_>) -> bool,
+        mut visit: impl FnMut(E::View<'_>) -> bool,
     ) -> u64 {
         for _ in 0..lines {
             let bound = cursor << 16;
@@ -497,19 +550,19 @@ impl Table {
     }
 
     /// A random element, near enough to uniform.
-    pub fn random(&self, rng: &mut impl Rng) -> Option<EntryRef<'_>> {
+    pub fn random(&self, rng: &mut impl Rng) -> Option<E::View<'_>> {
         self.random_where(rng, |_| true)
     }
 
     /// A random element with an expiry.
-    pub fn random_expiring(&self, rng: &mut impl Rng) -> Option<EntryRef<'_>> {
+    pub fn random_expiring(&self, rng: &mut impl Rng) -> Option<E::View<'_>> {
         if self.expires == 0 {
             return None;
         }
         self.random_where(rng, |word| word & EXPIRES != 0)
     }
 
-    fn random_where(&self, rng: &mut impl Rng, wanted: fn(u64) -> bool) -> Option<EntryRef<'_>> {
+    fn random_where(&self, rng: &mut impl Rng, wanted: fn(u64) -> bool) -> Option<E::View<'_>> {
         if self.len == 0 {
             return None;
         }
@@ -518,10 +571,10 @@ impl Table {
         for _ in 0..64 {
             let hash: u64 = rng.random();
             let shard = self.shard(hash)?;
-            let word = shard.bucket(shard.home(Table::pos(shard, hash))).slots
+            let word = shard.bucket(shard.home(Table::<E>::pos(shard, hash))).slots
                 [(hash % SLOTS as u64) as usize];
             if word != 0 && wanted(word) {
-                return view(word);
+                return view::<E>(word);
             }
         }
         let start = rng.random_range(0..self.directory.len());
@@ -531,18 +584,18 @@ impl Table {
             let count = fitting().count();
             if count > 0 {
                 let chosen = fitting().nth(rng.random_range(0..count));
-                return chosen.and_then(|(_, word)| view(word));
+                return chosen.and_then(|(_, word)| view::<E>(word));
             }
         }
         None
     }
 
     /// Every element, in hash order of the shards.
-    pub fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = E::View<'_>> {
         self.distinct_shards()
             .into_iter()
             .flat_map(Shard::words)
-            .filter_map(|(_, word)| view(word))
+            .filter_map(|(_, word)| view::<E>(word))
     }
 
     /// Panics when the structure contradicts itself (tests, DEBUG).
@@ -554,11 +607,11 @@ impl Table {
             let words: Vec<_> = shard.words().collect();
             assert_eq!(words.len(), header.len as usize);
             for (tag, word) in words {
-                let entry = view(word).expect("occupied");
+                let entry = view::<E>(word).expect("occupied");
                 let hash = self.hasher.hash(entry.key());
                 assert_eq!(tag, tag_of(hash));
-                assert_eq!(word >> 48, Table::pos(shard, hash));
-                assert_eq!(word & EXPIRES != 0, entry.expire().is_some());
+                assert_eq!(word >> 48, Table::<E>::pos(shard, hash));
+                assert_eq!(word & EXPIRES != 0, entry.expires());
                 assert!(
                     self.find(hash, entry.key()).is_some(),
                     "an entry that is not found"
@@ -572,11 +625,11 @@ impl Table {
     }
 }
 
-impl Drop for Table {
+impl<E: Element> Drop for Table<E> {
     fn drop(&mut self) {
         for shard in self.distinct_shards() {
             for (_, word) in shard.words() {
-                drop(owned(word));
+                drop(owned::<E>(word));
             }
             shard.free();
         }

@@ -7,29 +7,26 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::*;
-use crate::keyspace::entry::{NewValue, ValueRef};
+use crate::encoding::member::{Member, Payload};
 
-fn entry(key: &[u8], value: i64) -> Entry {
-    Entry::new(key, NewValue::Int(value), 0)
-}
+type Members = Table<Member>;
 
-fn put(table: &mut Table, key: &[u8], value: i64) {
+fn put(table: &mut Members, key: &[u8], value: i64) {
     let hash = table.hasher.hash(key);
     match table.find(hash, key) {
-        Some(loc) => table.update(loc, |entry| entry.replace_value(NewValue::Int(value))),
-        None => drop(table.insert(hash, entry(key, value))),
+        Some(loc) => table.update(loc, |entry| entry.replace_value(&value.to_le_bytes())),
+        None => drop(table.insert(hash, Member::new(key, Payload::Value(&value.to_le_bytes())))),
     }
 }
 
-fn get(table: &Table, key: &[u8]) -> Option<i64> {
+fn get(table: &Members, key: &[u8]) -> Option<i64> {
     let loc = table.find(table.hasher.hash(key), key)?;
-    match table.entry(loc).value() {
-        ValueRef::Int(value) => Some(value),
-        _ => None,
-    }
+    Some(i64::from_le_bytes(
+        table.entry(loc).value().try_into().expect("8 bytes"),
+    ))
 }
 
-fn delete(table: &mut Table, key: &[u8]) -> bool {
+fn delete(table: &mut Members, key: &[u8]) -> bool {
     match table.find(table.hasher.hash(key), key) {
         Some(loc) => {
             table.remove(loc);
@@ -41,7 +38,7 @@ fn delete(table: &mut Table, key: &[u8]) -> bool {
 
 #[test]
 fn grows_and_shrinks_with_a_tight_load() {
-    let mut table = Table::new(KeyHasher::new());
+    let mut table = Members::new(KeyHasher::new());
     for i in 0..200_000 {
         put(&mut table, format!("key:{i}").as_bytes(), i);
     }
@@ -71,11 +68,11 @@ fn grows_and_shrinks_with_a_tight_load() {
 
 #[test]
 fn an_emptied_table_gives_its_memory_back_once() {
-    let mut emptied = Table::new(KeyHasher::new());
+    let mut emptied = Members::new(KeyHasher::new());
     for _ in 0..100 {
         put(&mut emptied, b"key", 1);
         assert!(delete(&mut emptied, b"key"));
-        let mut others = [(); 3].map(|()| Table::new(KeyHasher::new()));
+        let mut others = [(); 3].map(|()| Members::new(KeyHasher::new()));
         for (value, table) in (0..).zip(&mut others) {
             put(table, b"key", value);
         }
@@ -88,7 +85,7 @@ fn an_emptied_table_gives_its_memory_back_once() {
 
 #[test]
 fn random_elements_spread() {
-    let mut table = Table::new(KeyHasher::new());
+    let mut table = Members::new(KeyHasher::new());
     let mut rng = SmallRng::seed_from_u64(1);
     for i in 0..1000 {
         put(&mut table, format!("{i}").as_bytes(), i);
@@ -135,7 +132,7 @@ proptest! {
 
     #[test]
     fn behaves_as_a_map(ops in prop::collection::vec(op(), 1..4000)) {
-        let mut table = Table::new(KeyHasher::new());
+        let mut table = Members::new(KeyHasher::new());
         let mut model: HashMap<u16, (i64, bool)> = HashMap::new();
         for op in ops {
             match op {
@@ -169,7 +166,7 @@ proptest! {
         stay in 1u32..5000,
         phases in prop::collection::vec((any::<bool>(), 0u32..6000), 0..40),
     ) {
-        let mut table = Table::new(KeyHasher::new());
+        let mut table = Members::new(KeyHasher::new());
         for i in 0..stay {
             put(&mut table, format!("stay:{i}").as_bytes(), 0);
         }
