@@ -21,7 +21,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::table::{Element, View};
-use crate::util::size::size_class;
+use crate::util::size_class::size_class;
 
 const LONG_KEY: u8 = 1;
 const LONG_VALUE: u8 = 1 << 1;

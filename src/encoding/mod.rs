@@ -1,6 +1,10 @@
-//! How values lie in memory: pure data structures, bytes in, bytes out.
+//! How values lie in memory: pure data structures that know nothing of keys or
+//! commands. What Redis writes into its files and DUMP payloads is kept byte
+//! for byte in Redis's own format.
 
 pub mod geohash;
+pub mod intset;
+pub mod listpack;
 pub mod member;
 pub mod ordered;
 pub mod table;

@@ -28,7 +28,7 @@ use std::ptr::{self, NonNull};
 
 use crate::encoding::table::{Element, View};
 use crate::types::{Object, Packed, StrRef, Type};
-use crate::util::size::size_class;
+use crate::util::size_class::size_class;
 
 const HEADER: usize = 8;
 const HAS_EXPIRE: u8 = 0x10;

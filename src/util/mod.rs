@@ -3,6 +3,7 @@
 pub mod args;
 pub mod clock;
 pub mod glob;
+pub mod lzf;
 pub mod num;
 pub mod prefetch;
-pub mod size;
+pub mod size_class;

@@ -60,6 +60,7 @@ impl World {
             Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
             Effect::Flushed(db) => format!("{}~*", db.get()),
+            Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
         let effects = effects.collect::<Vec<_>>().join(" ");
         let propagation = match propagation {
