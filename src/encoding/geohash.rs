@@ -423,3 +423,78 @@ fn steps_for(mut reach_meters: f64, latitude: f64) -> u8 {
     }
     steps.clamp(1, i32::from(STEPS_MAX)) as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(longitude: f64, latitude: f64) -> Position {
+        Position::new(longitude, latitude).expect("one that can be stored")
+    }
+
+    #[test]
+    fn agrees_with_the_examples_of_the_manual() {
+        let palermo = position(13.361389, 38.115556);
+        let catania = position(15.087269, 37.502669);
+        assert_eq!(palermo.to_score(), 3_479_099_956_230_698);
+        let stored = |position: Position| Position::from_score(position.to_score() as f64);
+        let (palermo, catania) = (stored(palermo), stored(catania));
+        assert_eq!(palermo.longitude, 13.361389338970184);
+        assert_eq!(palermo.latitude, 38.1155563954963);
+        assert_eq!(&palermo.to_text(), b"sqc8b49rny0");
+        assert_eq!(&catania.to_text(), b"sqdtr74hyu0");
+        let distance = palermo.distance_meters(catania);
+        assert_eq!(format!("{distance:.4}"), "166274.1516");
+    }
+
+    #[test]
+    fn every_score_is_some_position() {
+        let scores = [
+            0.0,
+            -1.0,
+            1e300,
+            -1e300,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            0.5,
+        ];
+        for score in scores {
+            let position = Position::from_score(score);
+            assert!(Position::new(position.longitude, position.latitude).is_some());
+        }
+        assert_eq!(Position::new(180.1, 0.0), None);
+        assert_eq!(Position::new(0.0, -85.06), None);
+        assert_eq!(Position::new(f64::NAN, 0.0), None);
+    }
+
+    #[test]
+    fn cells_cover_what_is_searched() {
+        let mut seed = 1u64;
+        let mut random = |max: f64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((seed >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0) * max
+        };
+        for round in 0..20_000 {
+            let centre = position(random(179.0), random(70.0));
+            let radius = 10f64.powi(round % 6) * (1.0 + random(0.9).abs());
+            let search = Search {
+                centre,
+                shape: Shape::Circle { radius },
+                unit_meters: 1.0,
+            };
+            let near = radius / 111_000.0 / 2.0;
+            let (east, north) = (random(near), random(near));
+            let other = Position::new(centre.longitude + east, centre.latitude + north);
+            let Some(other) = other else { continue };
+            if search.distance_inside(other).is_none() {
+                continue;
+            }
+            let score = other.to_score() as f64;
+            let holds = |cell: Cell| {
+                let (from, to) = cell.scores();
+                (from..to).contains(&score)
+            };
+            assert!(search.cells().any(holds), "{search:?} {other:?}");
+        }
+    }
+}

@@ -7,4 +7,5 @@ pub mod intset;
 pub mod listpack;
 pub mod member;
 pub mod ordered;
+pub mod scored;
 pub mod table;

@@ -12,7 +12,7 @@ pub use hash::{Hash, HashRef};
 pub use list::{List, ListRef};
 pub use set::{Set, SetRef};
 pub use string::{StrBuf, StrRef};
-pub use zset::{Zset, ZsetRef};
+pub use zset::{Direction, LexBound, LexRange, Limits as ZsetLimits, ScoreRange, Zset, ZsetRef};
 
 /// Data types, as TYPE names them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
