@@ -189,8 +189,12 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::ctx::REPLIED;
     use crate::command::registry::Registry;
+    use crate::command::table::Command;
     use crate::engine::{Clients, RawClient};
+
+    const ROWS: &[Command] = &[Command::data("WAITS", 1, |_| REPLIED)];
 
     fn wait(keys: &[&str], until_ms: Option<i64>) -> Wait {
         Wait {
@@ -203,8 +207,8 @@ mod tests {
 
     #[test]
     fn who_came_first_is_first_and_nothing_is_left_behind() {
-        let registry = Registry::new(crate::commands::FAMILIES).unwrap();
-        let command = registry.find(b"get").unwrap();
+        let registry = Registry::new(&[ROWS]).unwrap();
+        let command = registry.find(b"waits").unwrap();
         let mut clients = Clients::new(1);
         let ids: Vec<ClientId> = (0..3)
             .map(|_| clients.add(RawClient::default(), 0))
