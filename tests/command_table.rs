@@ -46,9 +46,6 @@ const LATER: &[&str] = &[
     "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
     "dump migrate restore sort sort_ro wait",
-    // geo
-    "geoadd geodist geohash geopos georadius georadius_ro georadiusbymember",
-    "georadiusbymember_ro geosearch geosearchstore",
     // hyperloglog
     "pfadd pfcount pfdebug pfmerge pfselftest",
     // list
@@ -64,12 +61,6 @@ const LATER: &[&str] = &[
     // set
     "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers",
     "smismember smove spop srandmember srem sscan sunion sunionstore",
-    // sorted-set
-    "bzmpop bzpopmax bzpopmin zadd zcard zcount zdiff zdiffstore zincrby zinter",
-    "zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange",
-    "zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank",
-    "zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore",
-    "zunion zunionstore",
     // stream
     "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
     "xreadgroup xrevrange xsetid xtrim",

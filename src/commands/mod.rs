@@ -4,10 +4,12 @@ pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 mod items;
 mod scan_options;
 pub mod server;
+pub mod sorted_set;
 pub mod string;
 
 use crate::command::table::Command;
@@ -18,6 +20,7 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
@@ -27,5 +30,6 @@ pub const FAMILIES: &[&[Command]] = &[
     server::module::COMMANDS,
     server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
+    sorted_set::COMMANDS,
     string::COMMANDS,
 ];

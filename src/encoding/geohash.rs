@@ -7,6 +7,8 @@
 
 use std::f64::consts::PI;
 
+use crate::util::num::f64_to_i64_as_c;
+
 /// Bits per coordinate of a stored position.
 pub const STEPS_MAX: u8 = 26;
 /// Longitudes that can be stored, degrees either way.
@@ -174,7 +176,7 @@ impl Position {
     /// stands for some position.
     pub fn from_score(score: f64) -> Position {
         let cell = Cell {
-            bits: to_u64_as_x86(score),
+            bits: to_u64_as_c(score),
             steps: STEPS_MAX,
         };
         let area = cell.area();
@@ -227,19 +229,12 @@ fn degrees(radians: f64) -> f64 {
 
 /// A double as an unsigned integer. Redis: scores that are no position are
 /// converted as C does on x86-64, where the result is not defined.
-fn to_u64_as_x86(value: f64) -> u64 {
+fn to_u64_as_c(value: f64) -> u64 {
     const HALF: f64 = (1u64 << 63) as f64;
-    let to_i64 = |value: f64| {
-        if (-HALF..HALF).contains(&value) {
-            value as i64
-        } else {
-            i64::MIN
-        }
-    };
     if value >= HALF {
-        to_i64(value - HALF) as u64 ^ 1 << 63
+        f64_to_i64_as_c(value - HALF) as u64 ^ 1 << 63
     } else {
-        to_i64(value) as u64
+        f64_to_i64_as_c(value) as u64
     }
 }
 

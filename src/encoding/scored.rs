@@ -188,7 +188,7 @@ impl Scored {
     }
 
     /// Visits some members in the order of the hash table: as `Table::scan`.
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, mut visit: impl FnMut(&'a [u8], f64)) -> u64 {
         self.members
             .scan(cursor, |member| visit(member.key(), member.score()))
     }

@@ -260,7 +260,8 @@ impl<M: MemberKey, const L: usize, const F: usize> Inner<M, L, F> {
     }
 
     /// Number of entries below.
-    pub(super) fn count(&self) -> usize {
+    #[cfg(test)]
+    fn count(&self) -> usize {
         self.counts[..self.len()].iter().sum()
     }
 

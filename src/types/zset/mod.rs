@@ -5,9 +5,8 @@ mod range;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::ops::{ControlFlow, Range};
-
-use rand::Rng;
 
 use super::{Collection, Object, Packed, Type};
 use crate::encoding::listpack::{Item, Listpack, ListpackRef};
@@ -42,7 +41,25 @@ pub enum ZsetRef<'a> {
     Big(&'a Scored),
 }
 
+/// A score in the form in which it is stored, which can be seen: ZSCAN shows
+/// the text of a packed one as it is.
+#[derive(Clone, Copy)]
+pub enum StoredScore<'a> {
+    /// An element of a listpack.
+    Item(Item<'a>),
+    /// A number.
+    Number(f64),
+}
+
 impl Zset {
+    /// Puts members in the order in which a set has them.
+    pub fn sort<N: AsRef<[u8]>>(entries: &mut [(N, f64)]) {
+        entries.sort_unstable_by(|(a, a_score), (b, b_score)| {
+            let by_score = a_score.partial_cmp(b_score).unwrap_or(Ordering::Equal);
+            by_score.then_with(|| a.as_ref().cmp(b.as_ref()))
+        });
+    }
+
     /// A set of members that come in order and only once, in the encoding that
     /// Redis would choose for all of them together.
     pub fn from_sorted<N: AsRef<[u8]>>(entries: &[(N, f64)], limits: Limits) -> Zset {
@@ -269,34 +286,33 @@ impl<'a> ZsetRef<'a> {
         });
     }
 
-    /// A random member with its score, each as likely as the others.
-    pub fn random(self, rng: &mut impl Rng) -> Option<(Item<'a>, f64)> {
-        let len = self.len();
-        if len == 0 {
-            return None;
-        }
-        self.get(rng.random_range(0..len))
-    }
-
-    /// The member of a rank.
-    pub fn get(self, rank: usize) -> Option<(Item<'a>, f64)> {
+    /// The members of these ranks, in this order; a rank beyond the end has none.
+    pub fn of_ranks(self, ranks: &[usize]) -> Vec<(Item<'a>, f64)> {
         match self {
             ZsetRef::Big(scored) => {
-                let (name, score) = scored.get(rank)?;
-                Some((Item::Bytes(name), score))
+                let entries = ranks.iter().filter_map(|rank| scored.get(*rank));
+                entries
+                    .map(|(name, score)| (Item::Bytes(name), score))
+                    .collect()
             }
+            ZsetRef::Packed(pairs) => packed::of_ranks(pairs, ranks),
+        }
+    }
+
+    /// Visits some members with their scores and gives the cursor to go on
+    /// with: 0 starts, 0 ends. Whatever is in the set during the whole of a
+    /// scan is visited; small sets are visited in one go.
+    pub fn scan(self, cursor: u64, visit: &mut dyn FnMut(Item<'a>, StoredScore<'a>)) -> u64 {
+        match self {
+            ZsetRef::Big(scored) => scored.scan(cursor, |name, score| {
+                visit(Item::Bytes(name), StoredScore::Number(score));
+            }),
             ZsetRef::Packed(pairs) => {
-                let mut found = None;
-                packed::visit(
-                    pairs,
-                    rank..rank + 1,
-                    Direction::Ascending,
-                    |member, score| {
-                        found = Some((member, score));
-                        ControlFlow::Break(())
-                    },
-                );
-                found
+                let mut items = pairs.iter();
+                while let (Some(member), Some(score)) = (items.next(), items.next()) {
+                    visit(member, StoredScore::Item(score));
+                }
+                0
             }
         }
     }

@@ -95,6 +95,21 @@ pub(super) fn visit<'a>(
     };
 }
 
+/// The members of these ranks, in this order.
+pub(super) fn of_ranks<'a>(pairs: ListpackRef<'a>, ranks: &[usize]) -> Vec<(Item<'a>, f64)> {
+    // One walk for all of them, in the order in which they lie.
+    let mut wanted: Vec<(usize, usize)> = ranks.iter().copied().zip(0..).collect();
+    wanted.sort_unstable();
+    let mut found: Vec<Option<(Item<'a>, f64)>> = vec![None; ranks.len()];
+    let mut wanted = wanted.into_iter().peekable();
+    for (rank, entry) in iter(pairs).enumerate() {
+        while let Some((_, place)) = wanted.next_if(|(next, _)| *next == rank) {
+            found[place] = Some(entry);
+        }
+    }
+    found.into_iter().flatten().collect()
+}
+
 /// Inserts a member that is not there yet.
 pub(super) fn insert(pairs: &mut Listpack, name: &[u8], score: f64) {
     let view = pairs.as_ref();

@@ -53,9 +53,13 @@ fn compare(zset: &Zset, model: &BTreeMap<Vec<u8>, f64>, min: f64, max: f64) {
     for (rank, (name, score)) in all.iter().enumerate() {
         assert_eq!(view.rank(name), Some(rank));
         assert_eq!(view.score(name), Some(*score));
-        let (member, of_rank) = view.get(rank).expect("a member");
-        assert_eq!((member.to_vec(), of_rank), (name.clone(), *score));
     }
+    let ranks: Vec<usize> = (0..len).rev().chain(0..len.min(3)).collect();
+    let of_ranks = view.of_ranks(&ranks);
+    let of_ranks = of_ranks
+        .iter()
+        .map(|(member, score)| (member.to_vec(), *score));
+    assert!(of_ranks.eq(ranks.iter().map(|rank| all[*rank].clone())));
     let range = ScoreRange {
         min: Bound::Excluded(min),
         max: Bound::Included(max),
