@@ -44,9 +44,6 @@ const LATER: &[&str] = &[
     "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
     "dump migrate restore sort sort_ro wait",
-    // geo
-    "geoadd geodist geohash geopos georadius georadius_ro georadiusbymember",
-    "georadiusbymember_ro geosearch geosearchstore",
     // list
     "blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos",
     "lpush lpushx lrange lrem lset ltrim rpop rpoplpush rpush rpushx",
@@ -60,12 +57,6 @@ const LATER: &[&str] = &[
     // set
     "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers",
     "smismember smove spop srandmember srem sscan sunion sunionstore",
-    // sorted-set
-    "bzmpop bzpopmax bzpopmin zadd zcard zcount zdiff zdiffstore zincrby zinter",
-    "zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange",
-    "zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank",
-    "zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore",
-    "zunion zunionstore",
     // stream
     "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
     "xreadgroup xrevrange xsetid xtrim",

@@ -5,11 +5,13 @@ pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 mod items;
 mod scan_options;
 pub mod server;
+pub mod sorted_set;
 pub mod string;
 pub mod transactions;
 
@@ -22,6 +24,7 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     server::COMMANDS,
@@ -32,6 +35,7 @@ pub const FAMILIES: &[&[Command]] = &[
     server::module::COMMANDS,
     server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
+    sorted_set::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
 ];

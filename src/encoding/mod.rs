@@ -4,8 +4,11 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod geohash;
 pub mod hyperloglog;
 pub mod intset;
 pub mod listpack;
 pub mod member;
+pub mod ordered;
+pub mod scored;
 pub mod table;

@@ -290,6 +290,17 @@ impl<'a> DbRef<'a> {
         }
     }
 
+    /// A live key that has been looked up before, beside others.
+    #[inline]
+    pub fn view<K: ValueKind>(&self, key: &[u8]) -> Option<K::Ref<'_>> {
+        let loc = self.table().find(self.keyspace.hash_of(key), key)?;
+        let entry = self.table().entry(loc);
+        if self.is_expired(entry) {
+            return None;
+        }
+        K::of(entry.value())
+    }
+
     /// A long string for a reply, shared instead of copied.
     pub fn share_string(&mut self, key: &[u8]) -> Option<bytes::Bytes> {
         let loc = self.find(key)?;

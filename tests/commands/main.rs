@@ -3,10 +3,12 @@
 mod bitmap;
 mod connection;
 mod generic;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod observing;
 mod server;
+mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;
