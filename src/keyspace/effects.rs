@@ -76,6 +76,8 @@ pub mod event {
     pub const SET: Event = string("set");
     pub const APPEND: Event = string("append");
     pub const SETRANGE: Event = string("setrange");
+    pub const SETBIT: Event = string("setbit");
+    pub const PFADD: Event = string("pfadd");
     pub const INCRBY: Event = string("incrby");
     pub const INCRBYFLOAT: Event = string("incrbyfloat");
     pub const DEL: Event = generic("del");
