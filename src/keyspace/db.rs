@@ -266,13 +266,6 @@ impl<'a> DbRef<'a> {
         Some(self.table().entry(loc))
     }
 
-    /// A live key as it is, without a trace: several can be looked at together.
-    pub fn view(&self, key: &[u8]) -> Option<EntryRef<'_>> {
-        let loc = self.table().find(self.keyspace.hash_of(key), key)?;
-        let entry = self.table().entry(loc);
-        (!self.is_expired(entry)).then_some(entry)
-    }
-
     /// Whether a live key is there, without a trace.
     pub fn contains(&mut self, key: &[u8]) -> bool {
         self.find(key).is_some()
@@ -290,7 +283,8 @@ impl<'a> DbRef<'a> {
         }
     }
 
-    /// A live key that has been looked up before, beside others.
+    /// The value of a live key as it is, without a trace: several can be looked
+    /// at together.
     #[inline]
     pub fn view<K: ValueKind>(&self, key: &[u8]) -> Option<K::Ref<'_>> {
         let loc = self.table().find(self.keyspace.hash_of(key), key)?;

@@ -10,7 +10,7 @@ use crate::command::keyspec;
 use crate::command::table::{Command, Find, Group, cat, flag, key_at, keys_at, kflag};
 use crate::encoding::bits::{self, Operation};
 use crate::keyspace::entry::NewValue;
-use crate::keyspace::{Str, Ttl, ValueKind, event};
+use crate::keyspace::{Str, Ttl, event};
 use crate::types::{Object, StrBuf, StrRef};
 use crate::util::num;
 use bitfield::{bitfield, bitfield_ro};
@@ -199,7 +199,7 @@ fn bitop(ctx: &mut Ctx) -> CmdResult {
         .iter()
         .zip(&mut scratch)
         .map(|(key, scratch)| {
-            let string = ctx.db.view(key).and_then(|entry| Str::of(entry.value()));
+            let string = ctx.db.view::<Str>(key);
             string.map_or(&b""[..], |string: StrRef| string.bytes(scratch))
         })
         .collect();
