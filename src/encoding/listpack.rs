@@ -9,10 +9,12 @@
 //! next change. Reading and changing trust that the bytes are well formed:
 //! what comes from outside goes through [`validate`] first.
 
+mod deque;
 mod item;
 #[cfg(test)]
 mod tests;
 
+pub use deque::ListpackDeque;
 pub use item::Item;
 
 use crate::util::num::canonical_i64;
@@ -48,6 +50,15 @@ pub fn validate(bytes: &[u8]) -> bool {
     }
     let announced = count_field(bytes);
     announced == COUNT_UNKNOWN || announced == count
+}
+
+/// Writes the header of a listpack of `count` elements.
+#[inline]
+fn write_header(bytes: &mut [u8], count: usize) {
+    let total = u32::try_from(bytes.len()).expect("kept below BYTES_MAX by the caller");
+    bytes[..4].copy_from_slice(&total.to_le_bytes());
+    let field = count.min(COUNT_UNKNOWN) as u16;
+    bytes[4..HEADER].copy_from_slice(&field.to_le_bytes());
 }
 
 #[inline]
@@ -405,6 +416,25 @@ impl Listpack {
             self.give_back();
         }
         removed
+    }
+
+    /// Removes the elements at these offsets, which are in ascending order, in
+    /// one pass.
+    pub fn remove_all(&mut self, offsets: &[usize]) {
+        let Some(&first) = offsets.first() else {
+            return;
+        };
+        let mut to = first;
+        for (index, &at) in offsets.iter().enumerate() {
+            let from = at + entry_len(&self.0, at);
+            let until = offsets.get(index + 1).copied().unwrap_or(self.0.len());
+            self.0.copy_within(from..until, to);
+            to += until - from;
+        }
+        self.0.truncate(to);
+        self.set_total();
+        self.add_to_count(-(offsets.len() as isize));
+        self.give_back();
     }
 
     /// Removes the element at `at`, which is the one of index `kept`, and all

@@ -5,4 +5,5 @@
 pub mod intset;
 pub mod listpack;
 pub mod member;
+pub mod quicklist;
 pub mod table;
