@@ -51,9 +51,6 @@ const LATER: &[&str] = &[
     "georadiusbymember_ro geosearch geosearchstore",
     // hyperloglog
     "pfadd pfcount pfdebug pfmerge pfselftest",
-    // list
-    "blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos",
-    "lpush lpushx lrange lrem lset ltrim rpop rpoplpush rpush rpushx",
     // pubsub
     "psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe",
     "unsubscribe",

@@ -136,6 +136,13 @@ impl<'a> Args<'a> {
         Ok((timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms)))
     }
 
+    /// The next `count` arguments, if there are so many.
+    pub fn take(&mut self, count: usize) -> Option<&'a [&'a [u8]]> {
+        let taken = self.rest().get(..count)?;
+        self.next += count;
+        Some(taken)
+    }
+
     /// Takes the next argument if it is this word, in any case.
     pub fn take_word(&mut self, word: &str) -> bool {
         let found = self

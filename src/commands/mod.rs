@@ -6,6 +6,7 @@ mod expire_time;
 pub mod generic;
 pub mod hash;
 mod items;
+pub mod list;
 mod scan_options;
 pub mod server;
 pub mod string;
@@ -19,6 +20,7 @@ pub const FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     generic::databases::COMMANDS,
     hash::COMMANDS,
+    list::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,

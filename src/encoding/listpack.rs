@@ -31,6 +31,9 @@ const EMPTY: [u8; HEADER + 1] = [HEADER as u8 + 1, 0, 0, 0, 0, 0, END];
 /// header's field ends.
 const BYTES_MAX: usize = 1 << 30;
 
+/// Smaller allocations are kept when the listpack shrinks.
+const SHRINK_FROM_BYTES: usize = 4096;
+
 /// Whether untrusted bytes are a well-formed listpack: every element inside
 /// and consistent, the header right. Never panics; time grows with the length.
 pub fn validate(bytes: &[u8]) -> bool {
@@ -523,9 +526,10 @@ impl Listpack {
         }
     }
 
-    /// Gives back an allocation of which less than half is used.
+    /// Gives back a big allocation of which less than half is used. Small ones
+    /// may be buffers for changes, that will be needed again.
     fn give_back(&mut self) {
-        if self.0.len() < self.0.capacity() / 2 {
+        if self.0.capacity() >= SHRINK_FROM_BYTES && self.0.len() < self.0.capacity() / 2 {
             self.0.shrink_to(size_class(self.0.len()));
         }
     }

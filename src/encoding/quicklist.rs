@@ -19,7 +19,6 @@ mod walk;
 
 pub use edit::Side;
 pub use node::{Node, NodeView};
-pub use walk::NodeFigures;
 
 use std::ops::Range;
 
@@ -55,6 +54,21 @@ impl Limits {
             depth: compress_depth.min(65_535) as usize,
             plain_from_bytes,
         }
+    }
+
+    /// Length of text that has a node of its own, bytes.
+    pub fn plain_from_bytes(&self) -> usize {
+        self.plain_from_bytes
+    }
+
+    /// Elements of a node, or, negative, a class of bytes.
+    pub fn fill(&self) -> i32 {
+        self.fill
+    }
+
+    /// Nodes at each end that are not compressed; 0: none is compressed.
+    pub fn depth(&self) -> usize {
+        self.depth
     }
 
     /// Whether a text has a node of its own.
@@ -156,6 +170,11 @@ impl Quicklist {
     /// Number of nodes.
     pub fn nodes_len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The limits it was made with.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The nodes.

@@ -3,6 +3,7 @@
 mod connection;
 mod generic;
 mod hash;
+mod list;
 mod observing;
 mod server;
 #[path = "../support/mod.rs"]

@@ -5,7 +5,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Keyspace, Str, ValueKind};
-use crate::types::Type;
+use crate::types::{End, List, Type};
 
 /// A digest being built.
 #[derive(Clone, Copy, Default)]
@@ -34,6 +34,11 @@ impl Digest {
         self.append(&type_number(entry.value_type()).to_be_bytes());
         if let Some(string) = Str::of(entry.value()) {
             self.append(string.bytes(&mut itoa::Buffer::new()));
+        }
+        if let Some(list) = List::of(entry.value()) {
+            list.for_range(0, list.len(), End::Left, |item| {
+                self.append(item.text(&mut itoa::Buffer::new()));
+            });
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");

@@ -318,7 +318,7 @@ impl Nodes {
             assert!((1..=CHUNK_NODES).contains(&chunk.nodes.len()));
             let of_nodes: usize = chunk.nodes.iter().map(Node::len).sum();
             assert_eq!(chunk.items, of_nodes);
-            assert!(chunk.nodes.iter().all(|node| node.len() > 0));
+            assert!(chunk.nodes.iter().all(|node| !node.is_empty()));
             nodes += chunk.nodes.len();
             items += chunk.items;
         }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::node::{Node, NodeView};
+use super::node::NodeView;
 use super::{End, Quicklist};
 use crate::encoding::listpack::Item;
 
@@ -84,46 +84,6 @@ fn walk_node<B>(
         End::Right => {
             let end = listpack.next(at).unwrap_or(listpack.end());
             listpack.iter_to(end).rev().try_for_each(visit)
-        }
-    }
-}
-
-/// Figures about the nodes, as DEBUG OBJECT gives them.
-#[derive(Default, Debug)]
-pub struct NodeFigures {
-    /// Nodes.
-    pub nodes: usize,
-    /// Bytes of all listpacks and plain texts, uncompressed.
-    pub bytes: usize,
-    /// Whether one is compressed.
-    pub any_compressed: bool,
-}
-
-impl Quicklist {
-    /// Figures about the nodes.
-    pub fn figures(&self) -> NodeFigures {
-        let mut figures = NodeFigures::default();
-        for node in self.nodes.iter() {
-            figures.nodes += 1;
-            figures.bytes += node.bytes_len();
-            figures.any_compressed |= node.is_compressed();
-        }
-        figures
-    }
-
-    /// The directives' values that it was made with.
-    pub fn directives(&self) -> (i32, usize) {
-        (self.limits.fill, self.limits.depth)
-    }
-}
-
-impl Node {
-    /// Goes over the elements.
-    pub fn for_each(&self, mut visit: impl FnMut(Item<'_>)) {
-        let mut scratch = Vec::new();
-        match self.view(&mut scratch) {
-            NodeView::Plain(text) => visit(Item::Bytes(text)),
-            NodeView::Packed(listpack) => listpack.iter().for_each(visit),
         }
     }
 }
