@@ -27,7 +27,7 @@ pub const COMMANDS: &[Command] = &[
             "Move an element from one list to another, waiting until there is one.",
         )
         .syntax(
-            "source:key destination:key wherefrom:(LEFT | RIGHT) whereto:(LEFT | RIGHT) \
+            "source:key destination:key#1 wherefrom:(LEFT | RIGHT) whereto:(LEFT | RIGHT) \
              timeout:double",
         )
         .flags(flag::WRITE | flag::DENYOOM | flag::NOSCRIPT | flag::BLOCKING)
@@ -100,7 +100,7 @@ pub const COMMANDS: &[Command] = &[
             "O(1)",
             "Move the last element of a list to the head of another, waiting until there is one.",
         )
-        .syntax("source:key destination:key timeout:double")
+        .syntax("source:key destination:key#1 timeout:double")
         .flags(flag::WRITE | flag::DENYOOM | flag::NOSCRIPT | flag::BLOCKING)
         .acl(cat::LIST)
         .keys(&[
@@ -155,7 +155,7 @@ pub const COMMANDS: &[Command] = &[
             "O(1)",
             "Move an element from an end of one list to an end of another.",
         )
-        .syntax("source:key destination:key wherefrom:(LEFT | RIGHT) whereto:(LEFT | RIGHT)")
+        .syntax("source:key destination:key#1 wherefrom:(LEFT | RIGHT) whereto:(LEFT | RIGHT)")
         .flags(flag::WRITE | flag::DENYOOM)
         .acl(cat::LIST)
         .keys(&[
@@ -185,7 +185,7 @@ pub const COMMANDS: &[Command] = &[
             "O(N) where N is the number of elements returned",
             "Take elements out of a list at its head.",
         )
-        .syntax("key:key [count:integer]")
+        .syntax("key:key [count:integer@6.2.0]")
         .flags(flag::WRITE | flag::FAST)
         .acl(cat::LIST)
         .keys(&[key_at(kflag::RW | kflag::ACCESS | kflag::DELETE, 1)])
@@ -286,7 +286,7 @@ pub const COMMANDS: &[Command] = &[
             "O(N) where N is the number of elements returned",
             "Take elements out of a list at its tail.",
         )
-        .syntax("key:key [count:integer]")
+        .syntax("key:key [count:integer@6.2.0]")
         .flags(flag::WRITE | flag::FAST)
         .acl(cat::LIST)
         .keys(&[key_at(kflag::RW | kflag::ACCESS | kflag::DELETE, 1)])
@@ -298,7 +298,7 @@ pub const COMMANDS: &[Command] = &[
             "O(1)",
             "Move the last element of a list to the head of another.",
         )
-        .syntax("source:key destination:key")
+        .syntax("source:key destination:key#1")
         .flags(flag::WRITE | flag::DENYOOM)
         .acl(cat::LIST)
         .keys(&[
