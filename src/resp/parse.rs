@@ -133,22 +133,30 @@ fn line(buf: &[u8], at: usize) -> Line<'_> {
 #[inline]
 fn short_length(buf: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
     const DIGITS_MAX: usize = 8;
-    let text = &buf[at.min(buf.len())..];
-    if text.first() != Some(&kind) {
-        return None;
-    }
-    let mut number = 0usize;
-    for (index, byte) in text.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            if number == 0 && index > 1 {
-                return None; // A leading zero.
-            }
-            number = number * 10 + usize::from(digit);
-        } else {
-            let complete = *byte == b'\r' && index > 1 && index + 1 < text.len();
-            return complete.then_some((number, at + index + 2));
+    let text = buf.get(at..)?;
+    // One and two digits first, which is what nearly all lengths have.
+    match *text {
+        [first, digit @ b'0'..=b'9', b'\r', _, ..] if first == kind => {
+            return Some((usize::from(digit - b'0'), at + 4));
         }
+        [first, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] if first == kind => {
+            let number = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
+            return Some((number, at + 5));
+        }
+        [first, b'1'..=b'9', ..] if first == kind => {}
+        _ => return None,
+    }
+    let mut number = 0;
+    for (index, byte) in text[1..].iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let next = index + 3;
+            return (*byte == b'\r' && next <= text.len()).then_some((number, at + next));
+        }
+        if index == DIGITS_MAX {
+            return None;
+        }
+        number = number * 10 + usize::from(digit);
     }
     None
 }
