@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::conn::{self, Conn, Parsed};
 use crate::command::ctx::CmdError;
+use crate::command::keyspec::Argv;
 use crate::command::registry::Lookup;
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server};
 use crate::exec::dispatch::{self, Outcome};
@@ -15,6 +16,10 @@ use crate::resp::ProtocolError;
 
 /// Requests planned ahead of execution.
 const AHEAD: usize = 32;
+/// Requests ahead of execution whose entry is asked for.
+const TOUCH_AHEAD: usize = 16;
+/// Requests ahead of execution whose entry is looked for in a second bucket.
+const FURTHER_AHEAD: usize = 8;
 
 /// Most bytes of requests that a client may have pending before it has logged in.
 const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1024 * 1024;
@@ -73,6 +78,26 @@ fn with_args<R>(
     }
 }
 
+/// The words of a request where they lie.
+struct Words<'a> {
+    ranges: &'a [Range<u32>],
+    /// From the request's start on.
+    buf: &'a [u8],
+}
+
+impl Argv for Words<'_> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.ranges.len()
+    }
+
+    #[inline]
+    fn word(&self, index: usize) -> &[u8] {
+        let range = &self.ranges[index];
+        &self.buf[range.start as usize..range.end as usize]
+    }
+}
+
 /// What is known of a request before it runs.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -81,6 +106,8 @@ struct Plan {
     lookup: Lookup,
     hash: Option<u64>,
     db: DbIndex,
+    /// Its entry lies further than the bucket of its hash, if anywhere.
+    further: bool,
 }
 
 const NO_PLAN: Plan = Plan {
@@ -89,7 +116,17 @@ const NO_PLAN: Plan = Plan {
     lookup: Lookup::UnknownCommand,
     hash: None,
     db: DbIndex::FIRST,
+    further: false,
 };
+
+/// Where planning has come to.
+struct Next {
+    item: usize,
+    request: usize,
+    /// The database that the item's client has selected, as far as is known
+    /// before its requests have run.
+    db: DbIndex,
+}
 
 impl Batch {
     /// Whether there is nothing to execute.
@@ -159,31 +196,7 @@ impl Batch {
                 client.output.lend(conn::buffer(pool));
             }
         }
-        let mut ahead = [NO_PLAN; AHEAD];
-        let mut next = (0, self.items.first().map_or(0, |item| item.requests.start));
-        // Three positions in one sequence: planned (bucket asked for), touched
-        // (entry asked for), done; each step overlaps the waits of the others.
-        let (mut planned, mut touched, mut done) = (0, 0, 0);
-        loop {
-            while planned < done + AHEAD
-                && let Some(plan) = self.plan(server, arena, &mut next)
-            {
-                ahead[planned % AHEAD] = plan;
-                planned += 1;
-            }
-            while touched < planned.min(done + AHEAD / 2) {
-                let plan = &ahead[touched % AHEAD];
-                if let Some(hash) = plan.hash {
-                    server.keyspace.db(plan.db).table().prefetch_entry(hash);
-                }
-                touched += 1;
-            }
-            if done == planned {
-                break;
-            }
-            self.run(server, conns, arena, ahead[done % AHEAD]);
-            done += 1;
-        }
+        self.execute_ahead(server, conns, arena);
         server.keyspace.forget_hint();
         for item in &mut self.items {
             let Some(conn) = conn_of(conns, item) else {
@@ -196,41 +209,96 @@ impl Batch {
         }
     }
 
+    /// Executes the requests in order, each step overlapping the waits of the
+    /// others: planned (its bucket is asked for), touched (its entry is), looked
+    /// further (if the entry is not in its first bucket), done.
+    fn execute_ahead(&self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8]) {
+        let mut ahead = [NO_PLAN; AHEAD];
+        let mut next = Next {
+            item: 0,
+            request: 0,
+            db: DbIndex::FIRST,
+        };
+        self.enter(server, &mut next);
+        let (mut planned, mut touched, mut further, mut done) = (0, 0, 0, 0);
+        loop {
+            while planned < done + AHEAD
+                && let Some(plan) = self.plan(server, arena, &mut next)
+            {
+                ahead[planned % AHEAD] = plan;
+                planned += 1;
+            }
+            while touched < planned.min(done + TOUCH_AHEAD) {
+                let plan = &mut ahead[touched % AHEAD];
+                if let Some(hash) = plan.hash {
+                    let table = server.keyspace.db(plan.db).table();
+                    plan.further = !table.prefetch_entry(hash);
+                }
+                touched += 1;
+            }
+            while further < planned.min(done + FURTHER_AHEAD) {
+                let plan = &ahead[further % AHEAD];
+                if let (true, Some(hash)) = (plan.further, plan.hash) {
+                    let table = server.keyspace.db(plan.db).table();
+                    table.prefetch_further(hash);
+                }
+                further += 1;
+            }
+            if done == planned {
+                return;
+            }
+            self.run(server, conns, arena, &ahead[done % AHEAD]);
+            done += 1;
+        }
+    }
+
+    /// Begins planning an item, if there is one.
+    fn enter(&self, server: &Server, next: &mut Next) {
+        if let Some(item) = self.items.get(next.item) {
+            next.request = item.requests.start;
+            let client = server.clients.get(item.client);
+            next.db = client.map_or(DbIndex::FIRST, |client| client.db);
+        }
+    }
+
     /// Looks up command and key of the next request, and starts loading the
     /// bucket that its execution will look into.
     #[inline]
-    fn plan(&self, server: &Server, arena: &[u8], next: &mut (usize, usize)) -> Option<Plan> {
-        let mut item = self.items.get(next.0)?;
-        while next.1 >= item.requests.end {
-            next.0 += 1;
-            item = self.items.get(next.0)?;
-            next.1 = item.requests.start;
+    fn plan(&self, server: &Server, arena: &[u8], next: &mut Next) -> Option<Plan> {
+        let mut item = self.items.get(next.item)?;
+        while next.request >= item.requests.end {
+            next.item += 1;
+            item = self.items.get(next.item)?;
+            self.enter(server, next);
         }
-        let request = &self.parsed[next.1];
-        let buf = &arena[item.bytes.clone()];
-        let (lookup, hash) = with_args(request, &self.ranges, buf, |argv, _| {
-            let lookup = server.registry.resolve(argv);
-            (lookup, first_key_hash(server, lookup, argv))
-        });
-        let db = server
-            .clients
-            .get(item.client)
-            .map_or(DbIndex::default(), |client| client.db);
+        let request = &self.parsed[next.request];
+        let (lookup, hash) = match &request.owned {
+            Some(args) => lookup_and_hash(server, args.as_slice()),
+            None => lookup_and_hash(
+                server,
+                &Words {
+                    ranges: &self.ranges[request.ranges.clone()],
+                    buf: &arena[item.bytes.start + request.start..item.bytes.end],
+                },
+            ),
+        };
         if let Some(hash) = hash {
-            server.keyspace.db(db).table().prefetch_bucket(hash);
+            server.keyspace.db(next.db).table().prefetch_bucket(hash);
         }
         let plan = Plan {
-            item: next.0,
-            request: next.1,
+            item: next.item,
+            request: next.request,
             lookup,
             hash,
-            db,
+            db: next.db,
+            further: false,
         };
-        next.1 += 1;
+        next.request += 1;
         Some(plan)
     }
 
-    fn run(&mut self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8], plan: Plan) {
+    #[inline]
+    fn run(&self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8], plan: &Plan) {
         let item = &self.items[plan.item];
         let request = &self.parsed[plan.request];
         let Some(conn) = conn_of(conns, item) else {
@@ -282,16 +350,18 @@ fn conn_of<'a>(conns: &'a mut [Option<Conn>], item: &Item) -> Option<&'a mut Con
         .filter(|conn| conn.client == item.client)
 }
 
-/// The hash of the first key, where it is the first argument.
-fn first_key_hash(server: &Server, lookup: Lookup, argv: &[&[u8]]) -> Option<u64> {
-    let Lookup::Found(id) = lookup else {
-        return None;
+/// What a request calls, and the hash of its first key where that is the first
+/// argument.
+#[inline]
+fn lookup_and_hash<A: Argv + ?Sized>(server: &Server, argv: &A) -> (Lookup, Option<u64>) {
+    let lookup = server.registry.resolve(argv);
+    let hash = match lookup {
+        Lookup::Found(id) if argv.count() > 1 && server.registry[id].legacy_keys.first == 1 => {
+            Some(server.keyspace.hash(argv.word(1)))
+        }
+        _ => None,
     };
-    let entry = &server.registry[id];
-    if entry.legacy_keys.first != 1 {
-        return None;
-    }
-    argv.get(1).map(|key| server.keyspace.hash(key))
+    (lookup, hash)
 }
 
 /// Executes the requests that a connection had to hold back.
