@@ -170,7 +170,7 @@ pub(super) fn finish_run(
 ) -> Option<Box<Wait>> {
     server.running = None;
     let start_ns = server.now_ns;
-    server.now_ns = server.clock.monotonic_ns();
+    server.now_ns = server.clock.now_ns();
     let elapsed_ns = server.now_ns.saturating_sub(start_ns);
     let flags = server.registry[command].flags;
     let stats = &mut server.stats.commands[command.index()];

@@ -7,3 +7,4 @@ pub mod lzf;
 pub mod num;
 pub mod prefetch;
 pub mod size_class;
+pub mod ticks;
