@@ -49,9 +49,6 @@ const LATER: &[&str] = &[
     // geo
     "geoadd geodist geohash geopos georadius georadius_ro georadiusbymember",
     "georadiusbymember_ro geosearch geosearchstore",
-    // hash
-    "hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield",
-    "hscan hset hsetnx hstrlen hvals",
     // hyperloglog
     "pfadd pfcount pfdebug pfmerge pfselftest",
     // list

@@ -96,6 +96,21 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The next argument, an integer within bounds that the error names
+    /// (Redis: getRangeLongFromObjectOrReply).
+    ///
+    /// # Errors
+    /// Syntax, not an integer, or out of range.
+    pub fn int_between(&mut self, min: i64, max: i64) -> Result<i64, CmdError> {
+        let value = self.int()?;
+        if (min..=max).contains(&value) {
+            return Ok(value);
+        }
+        Err(CmdError::err(format!(
+            "value is out of range, value must between {min} and {max}"
+        )))
+    }
+
     /// The next argument, a double.
     ///
     /// # Errors

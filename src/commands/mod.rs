@@ -4,6 +4,9 @@ pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
+pub mod hash;
+mod items;
+mod scan_options;
 pub mod server;
 pub mod string;
 
@@ -15,6 +18,7 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    hash::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,

@@ -236,25 +236,25 @@ directives! {
     // Data types.
     /// Fields of a hash in one listpack.
     hash_max_listpack_entries: u64 = 512,
-        "hash-max-listpack-entries" ["hash-max-ziplist-entries"] unsigned(0, i64::MAX) LATER;
+        "hash-max-listpack-entries" ["hash-max-ziplist-entries"] unsigned(0, i64::MAX) 0;
     /// Longest field or value of such a hash.
     hash_max_listpack_value_bytes: u64 = 64,
-        "hash-max-listpack-value" ["hash-max-ziplist-value"] unsigned_memory(0, i64::MAX) LATER;
+        "hash-max-listpack-value" ["hash-max-ziplist-value"] unsigned_memory(0, i64::MAX) 0;
     /// Elements of a list node, or with -1 to -5 its bytes: 4 to 64 kb.
     list_max_listpack_size: i32 = -2,
-        "list-max-listpack-size" ["list-max-ziplist-size"] int(i32::MIN, i32::MAX) LATER;
+        "list-max-listpack-size" ["list-max-ziplist-size"] int(i32::MIN, i32::MAX) 0;
     /// List nodes at each end that are not compressed; 0: none is.
-    list_compress_depth: u32 = 0, "list-compress-depth" int(0, i32::MAX) LATER;
+    list_compress_depth: u32 = 0, "list-compress-depth" int(0, i32::MAX) 0;
     /// Members of a set of integers in one intset.
-    set_max_intset_entries: u64 = 512, "set-max-intset-entries" unsigned(0, i64::MAX) LATER;
+    set_max_intset_entries: u64 = 512, "set-max-intset-entries" unsigned(0, i64::MAX) 0;
     /// Members of a sorted set in one listpack.
     zset_max_listpack_entries: u64 = 128,
-        "zset-max-listpack-entries" ["zset-max-ziplist-entries"] unsigned(0, i64::MAX) LATER;
+        "zset-max-listpack-entries" ["zset-max-ziplist-entries"] unsigned(0, i64::MAX) 0;
     /// Longest member of such a sorted set.
     zset_max_listpack_value_bytes: u64 = 64,
-        "zset-max-listpack-value" ["zset-max-ziplist-value"] unsigned_memory(0, i64::MAX) LATER;
+        "zset-max-listpack-value" ["zset-max-ziplist-value"] unsigned_memory(0, i64::MAX) 0;
     /// Size up to which a HyperLogLog is sparse.
-    hll_sparse_max_bytes: u64 = 3000, "hll-sparse-max-bytes" unsigned_memory(0, i64::MAX) LATER;
+    hll_sparse_max_bytes: u64 = 3000, "hll-sparse-max-bytes" unsigned_memory(0, i64::MAX) 0;
     /// Bytes of a stream node; 0: no limit.
     stream_node_max_bytes: u64 = 4096, "stream-node-max-bytes" unsigned_memory(0, i64::MAX) LATER;
     /// Entries of a stream node; 0: no limit.

@@ -472,12 +472,17 @@ impl<E: Element> Table<E> {
     /// cursor to go on with; 0 starts and 0 ends. Whatever is in the table
     /// during the whole of a scan is visited at least once, across growth and
     /// shrinking: the cursor is a bound in hash order (its top 48 bits).
-    pub fn scan(&self, cursor: u64, visit: impl FnMut(E::View<'_>)) -> u64 {
+    pub fn scan<'t>(&'t self, cursor: u64, visit: impl FnMut(E::View<'t>)) -> u64 {
         self.scan_marked(cursor, 0, visit)
     }
 
     /// As [`Table::scan`], of the elements whose slot word has these bits set.
-    fn scan_marked(&self, cursor: u64, marks: u64, mut visit: impl FnMut(E::View<'_>)) -> u64 {
+    fn scan_marked<'t>(
+        &'t self,
+        cursor: u64,
+        marks: u64,
+        mut visit: impl FnMut(E::View<'t>),
+    ) -> u64 {
         let bound = cursor << 16;
         let Some(shard) = self.shard(bound) else {
             return 0;
@@ -499,12 +504,12 @@ impl<E: Element> Table<E> {
     }
 
     /// Visits the elements whose home is this bucket.
-    fn visit_home(
-        &self,
+    fn visit_home<'t>(
+        &'t self,
         shard: Shard,
         home: usize,
         marks: u64,
-        visit: &mut impl FnMut(E::View<'_>),
+        visit: &mut impl FnMut(E::View<'t>),
     ) {
         let mut index = home;
         for _ in 0..shard.buckets() {

@@ -142,6 +142,12 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
         }
     }
 
+    /// The collection for reading.
+    #[inline]
+    pub fn view(&self) -> T::Ref<'_> {
+        T::view(self)
+    }
+
     /// Counts one change, and names it.
     #[inline]
     pub fn changed(&mut self, event: Event) {
@@ -163,6 +169,11 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
             }
         }
         self.db.notify(event, self.key);
+        self.db.keyspace.effects.dirty += count as u64;
+    }
+
+    /// Counts more changes that go by the same event.
+    pub fn count_further(&mut self, count: usize) {
         self.db.keyspace.effects.dirty += count as u64;
     }
 

@@ -43,6 +43,16 @@ pub mod event {
             name,
         }
     }
+    const fn hash(name: &'static str) -> Event {
+        Event {
+            class: class::HASH,
+            name,
+        }
+    }
+    pub const HSET: Event = hash("hset");
+    pub const HDEL: Event = hash("hdel");
+    pub const HINCRBY: Event = hash("hincrby");
+    pub const HINCRBYFLOAT: Event = hash("hincrbyfloat");
     pub const SET: Event = string("set");
     pub const APPEND: Event = string("append");
     pub const SETRANGE: Event = string("setrange");

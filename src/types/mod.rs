@@ -8,11 +8,14 @@ mod string;
 mod zset;
 
 pub use collection::{Collection, Packed};
-pub use hash::{Hash, HashRef};
+pub use hash::{Hash, HashLimits, HashRef};
 pub use list::{List, ListRef};
 pub use set::{Set, SetRef};
 pub use string::{StrBuf, StrRef};
 pub use zset::{Zset, ZsetRef};
+
+use crate::encoding::member::Member;
+use crate::encoding::table::Table;
 
 /// Data types, as TYPE names them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,4 +120,16 @@ impl Object {
     pub fn encoding_name(&self) -> &'static str {
         ask!(self, _string => "raw", value => value.encoding_name())
     }
+}
+
+/// Bytes of a table and its members, judged by `samples` of them.
+fn table_bytes(table: &Table<Member>, samples: usize) -> usize {
+    let sampled = table
+        .iter()
+        .take(samples)
+        .map(|member| member.allocated_bytes());
+    let (count, bytes) = sampled.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+    // 128 bits: the product of bytes and members may not fit otherwise.
+    let scaled = (bytes as u128 * table.len() as u128).checked_div(count);
+    table.overhead_bytes() + scaled.unwrap_or(0) as usize
 }

@@ -193,6 +193,11 @@ impl LongDouble {
         (!out_of_range).then_some(LongDouble(parsed.value))
     }
 
+    /// Whether it is neither infinite nor no number at all.
+    pub fn is_finite(self) -> bool {
+        self.0.is_finite()
+    }
+
     /// The number of an integer, exactly.
     pub fn from_i64(value: i64) -> LongDouble {
         LongDouble(X87DoubleExtended::from_i128(i128::from(value)).value)

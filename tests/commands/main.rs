@@ -2,6 +2,7 @@
 
 mod connection;
 mod generic;
+mod hash;
 mod observing;
 mod server;
 #[path = "../support/mod.rs"]
