@@ -23,6 +23,7 @@
 
 mod shard;
 
+use std::hash::{BuildHasher, Hasher};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
@@ -86,7 +87,9 @@ impl KeyHasher {
     /// The hash of a key, the same in every db.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
-        self.0.hash_one(key)
+        let mut hasher = self.0.build_hasher();
+        hasher.write(key);
+        hasher.finish()
     }
 }
 
@@ -298,7 +301,9 @@ impl<E: Element> Table<E> {
     /// Changes a boxed value in place.
     pub fn with_entry<R>(&mut self, loc: Loc, change: impl FnOnce(&mut E) -> R) -> R {
         let (shard, index, slot) = self.at(loc);
-        let mut entry = owned::<E>(shard.bucket(index).slots[slot]);
+        let word = shard.bucket(index).slots[slot];
+        assert!(word != 0, "a location of an entry");
+        let mut entry = owned::<E>(word);
         let result = change(&mut entry);
         std::mem::forget(entry); // Still owned by the slot.
         result

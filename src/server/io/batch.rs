@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::conn::{self, Conn, Parsed};
 use crate::command::ctx::CmdError;
 use crate::command::keyspec::Argv;
-use crate::command::registry::Lookup;
+use crate::command::registry::{LastCall, Lookup};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server};
 use crate::exec::dispatch::{self, Outcome};
 use crate::keyspace::DbIndex;
@@ -34,6 +34,8 @@ struct Item {
     /// Its bytes in the arena.
     bytes: Range<usize>,
     requests: Range<usize>,
+    /// Bytes of unfinished requests, these included.
+    held_bytes: usize,
     /// What is wrong, and where in its bytes.
     error: Option<(usize, ProtocolError)>,
 }
@@ -126,6 +128,7 @@ struct Next {
     /// The database that the item's client has selected, as far as is known
     /// before its requests have run.
     db: DbIndex,
+    last_call: LastCall,
 }
 
 impl Batch {
@@ -169,6 +172,7 @@ impl Batch {
         self.items.push(Item {
             conn: index,
             client: conn.client,
+            held_bytes: bytes.len() + conn.parser.held_bytes(),
             bytes,
             requests: first..self.parsed.len(),
             error: error.map(|error| (at, error)),
@@ -218,6 +222,7 @@ impl Batch {
             item: 0,
             request: 0,
             db: DbIndex::FIRST,
+            last_call: LastCall::default(),
         };
         self.enter(server, &mut next);
         let (mut planned, mut touched, mut further, mut done) = (0, 0, 0, 0);
@@ -272,15 +277,16 @@ impl Batch {
             self.enter(server, next);
         }
         let request = &self.parsed[next.request];
+        let last_call = &mut next.last_call;
         let (lookup, hash) = match &request.owned {
-            Some(args) => lookup_and_hash(server, args.as_slice()),
-            None => lookup_and_hash(
-                server,
-                &Words {
+            Some(args) => lookup_and_hash(server, args.as_slice(), last_call),
+            None => {
+                let words = Words {
                     ranges: &self.ranges[request.ranges.clone()],
                     buf: &arena[item.bytes.start + request.start..item.bytes.end],
-                },
-            ),
+                };
+                lookup_and_hash(server, &words, last_call)
+            }
         };
         if let Some(hash) = hash {
             server.keyspace.db(next.db).table().prefetch_bucket(hash);
@@ -310,7 +316,7 @@ impl Batch {
         if client.closing != Closing::No {
             return;
         }
-        client.query_bytes = item.bytes.len() - request.start + conn.parser.held_bytes();
+        client.query_bytes = item.held_bytes - request.start;
         client.args_bytes = request.args_bytes(&self.ranges);
         let buf = &arena[item.bytes.clone()];
         if conn.waiting {
@@ -353,8 +359,12 @@ fn conn_of<'a>(conns: &'a mut [Option<Conn>], item: &Item) -> Option<&'a mut Con
 /// What a request calls, and the hash of its first key where that is the first
 /// argument.
 #[inline]
-fn lookup_and_hash<A: Argv + ?Sized>(server: &Server, argv: &A) -> (Lookup, Option<u64>) {
-    let lookup = server.registry.resolve(argv);
+fn lookup_and_hash<A: Argv + ?Sized>(
+    server: &Server,
+    argv: &A,
+    last_call: &mut LastCall,
+) -> (Lookup, Option<u64>) {
+    let lookup = server.registry.resolve_again(argv, last_call);
     let hash = match lookup {
         Lookup::Found(id) if argv.count() > 1 && server.registry[id].legacy_keys.first == 1 => {
             Some(server.keyspace.hash(argv.word(1)))
