@@ -14,12 +14,10 @@ use crate::exec::dispatch::{self, Outcome};
 use crate::keyspace::DbIndex;
 use crate::resp::ProtocolError;
 
-/// Requests planned ahead of execution.
-const AHEAD: usize = 32;
-/// Requests ahead of execution whose entry is asked for.
-const TOUCH_AHEAD: usize = 16;
-/// Requests ahead of execution whose entry is looked for in a second bucket.
-const FURTHER_AHEAD: usize = 8;
+/// Requests planned together, while those planned before them are executed.
+const GROUP: usize = 16;
+/// Requests of a group that are touched before the first is looked at further.
+const FURTHER_AFTER: usize = 4;
 
 /// Most bytes of requests that a client may have pending before it has logged in.
 const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1024 * 1024;
@@ -112,14 +110,55 @@ struct Plan {
     further: bool,
 }
 
-const NO_PLAN: Plan = Plan {
-    item: 0,
-    request: 0,
-    lookup: Lookup::UnknownCommand,
-    hash: None,
-    db: DbIndex::FIRST,
-    further: false,
-};
+/// Requests that are executed while the memory of the next is on its way.
+struct Group {
+    plans: [Plan; GROUP],
+    len: usize,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        let none = Plan {
+            item: 0,
+            request: 0,
+            lookup: Lookup::UnknownCommand,
+            hash: None,
+            db: DbIndex::FIRST,
+            further: false,
+        };
+        Group {
+            plans: [none; GROUP],
+            len: 0,
+        }
+    }
+}
+
+impl Group {
+    fn get(&self, index: usize) -> Option<&Plan> {
+        self.plans[..self.len].get(index)
+    }
+
+    /// Starts loading the entry that a request will look at.
+    #[inline]
+    fn touch(&mut self, server: &Server, index: usize) {
+        if let Some(plan) = self.plans[..self.len].get_mut(index)
+            && let Some(hash) = plan.hash
+        {
+            let table = server.keyspace.db(plan.db).table();
+            plan.further = !table.prefetch_entry(hash);
+        }
+    }
+
+    /// The same where the first bucket did not have it.
+    #[inline]
+    fn touch_further(&self, server: &Server, index: usize) {
+        if let Some(plan) = self.get(index)
+            && let (true, Some(hash)) = (plan.further, plan.hash)
+        {
+            server.keyspace.db(plan.db).table().prefetch_further(hash);
+        }
+    }
+}
 
 /// Where planning has come to.
 struct Next {
@@ -213,11 +252,9 @@ impl Batch {
         }
     }
 
-    /// Executes the requests in order, each step overlapping the waits of the
-    /// others: planned (its bucket is asked for), touched (its entry is), looked
-    /// further (if the entry is not in its first bucket), done.
+    /// Executes the requests in order, in groups: while one is executed, the
+    /// entries of the next are asked for, whose buckets have been before.
     fn execute_ahead(&self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8]) {
-        let mut ahead = [NO_PLAN; AHEAD];
         let mut next = Next {
             item: 0,
             request: 0,
@@ -225,35 +262,22 @@ impl Batch {
             last_call: LastCall::default(),
         };
         self.enter(server, &mut next);
-        let (mut planned, mut touched, mut further, mut done) = (0, 0, 0, 0);
+        let (mut group, mut coming) = (Group::default(), Group::default());
         loop {
-            while planned < done + AHEAD
-                && let Some(plan) = self.plan(server, arena, &mut next)
-            {
-                ahead[planned % AHEAD] = plan;
-                planned += 1;
-            }
-            while touched < planned.min(done + TOUCH_AHEAD) {
-                let plan = &mut ahead[touched % AHEAD];
-                if let Some(hash) = plan.hash {
-                    let table = server.keyspace.db(plan.db).table();
-                    plan.further = !table.prefetch_entry(hash);
-                }
-                touched += 1;
-            }
-            while further < planned.min(done + FURTHER_AHEAD) {
-                let plan = &ahead[further % AHEAD];
-                if let (true, Some(hash)) = (plan.further, plan.hash) {
-                    let table = server.keyspace.db(plan.db).table();
-                    table.prefetch_further(hash);
-                }
-                further += 1;
-            }
-            if done == planned {
+            self.plan(server, arena, &mut next, &mut coming);
+            if group.len == 0 && coming.len == 0 {
                 return;
             }
-            self.run(server, conns, arena, &ahead[done % AHEAD]);
-            done += 1;
+            for index in 0..GROUP + FURTHER_AFTER {
+                coming.touch(server, index);
+                if let Some(touched) = index.checked_sub(FURTHER_AFTER) {
+                    coming.touch_further(server, touched);
+                }
+                if let Some(plan) = group.get(index) {
+                    self.run(server, conns, arena, plan);
+                }
+            }
+            std::mem::swap(&mut group, &mut coming);
         }
     }
 
@@ -266,41 +290,48 @@ impl Batch {
         }
     }
 
-    /// Looks up command and key of the next request, and starts loading the
-    /// bucket that its execution will look into.
-    #[inline]
-    fn plan(&self, server: &Server, arena: &[u8], next: &mut Next) -> Option<Plan> {
-        let mut item = self.items.get(next.item)?;
-        while next.request >= item.requests.end {
-            next.item += 1;
-            item = self.items.get(next.item)?;
-            self.enter(server, next);
-        }
-        let request = &self.parsed[next.request];
-        let last_call = &mut next.last_call;
-        let (lookup, hash) = match &request.owned {
-            Some(args) => lookup_and_hash(server, args.as_slice(), last_call),
-            None => {
-                let words = Words {
-                    ranges: &self.ranges[request.ranges.clone()],
-                    buf: &arena[item.bytes.start + request.start..item.bytes.end],
+    /// Looks up commands and keys of the next requests, and starts loading the
+    /// buckets that their execution will look into.
+    fn plan(&self, server: &Server, arena: &[u8], next: &mut Next, group: &mut Group) {
+        group.len = 0;
+        while let Some(item) = self.items.get(next.item)
+            && group.len < GROUP
+        {
+            let end = item.requests.end.min(next.request + GROUP - group.len);
+            let buf = &arena[item.bytes.clone()];
+            let table = server.keyspace.db(next.db).table();
+            let requests = self.parsed[next.request..end].iter();
+            for (request, plan) in requests.zip(&mut group.plans[group.len..]) {
+                let last_call = &mut next.last_call;
+                let (lookup, hash) = match &request.owned {
+                    Some(args) => lookup_and_hash(server, args.as_slice(), last_call),
+                    None => {
+                        let words = Words {
+                            ranges: &self.ranges[request.ranges.clone()],
+                            buf: &buf[request.start..],
+                        };
+                        lookup_and_hash(server, &words, last_call)
+                    }
                 };
-                lookup_and_hash(server, &words, last_call)
+                if let Some(hash) = hash {
+                    table.prefetch_bucket(hash);
+                }
+                *plan = Plan {
+                    item: next.item,
+                    request: next.request,
+                    lookup,
+                    hash,
+                    db: next.db,
+                    further: false,
+                };
+                next.request += 1;
+                group.len += 1;
             }
-        };
-        if let Some(hash) = hash {
-            server.keyspace.db(next.db).table().prefetch_bucket(hash);
+            if next.request == item.requests.end {
+                next.item += 1;
+                self.enter(server, next);
+            }
         }
-        let plan = Plan {
-            item: next.item,
-            request: next.request,
-            lookup,
-            hash,
-            db: next.db,
-            further: false,
-        };
-        next.request += 1;
-        Some(plan)
     }
 
     #[inline]
