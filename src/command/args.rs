@@ -59,6 +59,16 @@ impl<'a> Args<'a> {
         self.next_arg().ok_or(CmdError::Syntax)
     }
 
+    /// The next `count` arguments.
+    ///
+    /// # Errors
+    /// A syntax error when there are fewer.
+    pub fn take(&mut self, count: usize) -> Result<&'a [&'a [u8]], CmdError> {
+        let taken = self.rest().get(..count).ok_or(CmdError::Syntax)?;
+        self.next += count;
+        Ok(taken)
+    }
+
     /// The next argument, a key.
     ///
     /// # Errors

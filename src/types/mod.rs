@@ -12,7 +12,9 @@ pub use hash::{Hash, HashLimits, HashRef};
 pub use list::{List, ListRef};
 pub use set::{Set, SetRef};
 pub use string::{StrBuf, StrRef};
-pub use zset::{Zset, ZsetRef};
+pub use zset::{
+    Direction, LexBound, LexRange, Limits as ZsetLimits, ScoreRange, StoredScore, Zset, ZsetRef,
+};
 
 use crate::encoding::member::Member;
 use crate::encoding::table::Table;

@@ -1,9 +1,14 @@
 //! Commands over a connection, one file for each group.
 
+mod bitmap;
 mod connection;
 mod generic;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod observing;
 mod server;
+mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;
