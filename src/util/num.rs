@@ -329,6 +329,16 @@ impl LongDouble {
         LongDouble(double.convert(&mut loses).value)
     }
 
+    /// Seconds as milliseconds, rounded up; None when they do not fit.
+    pub fn seconds_to_ms(self) -> Option<i64> {
+        let thousand = LongDouble::from_i64(1000);
+        let product = (self.0 * thousand.0).value;
+        let mut exact = false;
+        let rounded = product.to_i128_r(64, rustc_apfloat::Round::TowardPositive, &mut exact);
+        let fits = !rounded.status.intersects(Status::INVALID_OP);
+        i64::try_from(rounded.value).ok().filter(|_| fits)
+    }
+
     /// The sum, or None when it is not a finite number.
     pub fn checked_add(self, other: LongDouble) -> Option<LongDouble> {
         let sum = (self.0 + other.0).value;
@@ -519,6 +529,14 @@ mod tests {
         assert_eq!(add("1e27", "0"), "1000000000000000000000000000");
         assert_eq!(add("-1.5", "0.25"), "-1.25");
         assert_eq!(add("9999", "1e-4940"), "9999");
+        let ms = |text: &[u8]| LongDouble::parse(text).unwrap().seconds_to_ms();
+        assert_eq!(ms(b"0.0001"), Some(1));
+        assert_eq!(ms(b"-0.0001"), Some(0));
+        assert_eq!(ms(b"-1.5"), Some(-1500));
+        assert_eq!(ms(b"9223372036854775"), Some(9_223_372_036_854_775_000));
+        for too_much in [&b"9223372036854776"[..], b"1e4931", b"inf", b"-1e300"] {
+            assert_eq!(ms(too_much), None);
+        }
         assert!(LongDouble::parse(b"1e-4960").is_none());
         assert!(LongDouble::parse(b"1e4940").is_none());
     }
