@@ -44,9 +44,6 @@ const LATER: &[&str] = &[
     "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
     "dump migrate restore sort sort_ro wait",
-    // list
-    "blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos",
-    "lpush lpushx lrange lrem lset ltrim rpop rpoplpush rpush rpushx",
     // pubsub
     "psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe",
     "unsubscribe",

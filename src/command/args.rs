@@ -138,7 +138,9 @@ impl<'a> Args<'a> {
         let seconds = num::LongDouble::parse(self.bytes()?)
             .ok_or_else(|| CmdError::err("timeout is not a float or out of range"))?;
         // Redis: what does not fit an integer counts as negative.
-        let timeout_ms = seconds.seconds_to_ms().filter(|ms| *ms >= 0);
+        let timeout_ms = seconds
+            .ceil_of_thousandfold()
+            .filter(|timeout_ms| *timeout_ms >= 0);
         let timeout_ms = timeout_ms.ok_or_else(|| CmdError::err("timeout is negative"))?;
         Ok((timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms)))
     }

@@ -9,6 +9,7 @@ pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 mod items;
+pub mod list;
 mod scan_options;
 pub mod server;
 pub mod sorted_set;
@@ -27,6 +28,7 @@ pub const FAMILIES: &[&[Command]] = &[
     geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
+    list::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,

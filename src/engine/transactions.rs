@@ -57,6 +57,29 @@ pub struct WatchedKey {
     expired: bool,
 }
 
+/// What there is at a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyState {
+    Missing,
+    Expired,
+    Alive,
+}
+
+impl WatchedKey {
+    /// The database has other contents now; whether that changes the key.
+    fn exchanged(&mut self, now: KeyState) -> bool {
+        if self.expired {
+            self.expired = now == KeyState::Expired;
+            return now == KeyState::Alive;
+        }
+        if !self.existed && now == KeyState::Expired {
+            self.expired = true;
+            return false;
+        }
+        self.existed || now != KeyState::Missing
+    }
+}
+
 /// Who watches which keys.
 #[derive(Default)]
 pub struct Watchers {
@@ -79,16 +102,12 @@ impl Server {
         if client.watched.iter().any(|w| w.db == db && *w.key == *key) {
             return;
         }
-        let hash = self.keyspace.hash(key);
-        let view = self.keyspace.select(db);
-        let table = view.table();
-        let entry = table.find(hash, key).map(|loc| table.entry(loc));
-        let expired = entry.is_some_and(|entry| view.is_expired(entry));
+        let state = self.state_of(db, key);
         let watched = WatchedKey {
             db,
             key: key.into(),
-            existed: entry.is_some() && !expired,
-            expired,
+            existed: state == KeyState::Alive,
+            expired: state == KeyState::Expired,
         };
         self.client(id).watched.push(watched);
         self.watchers
@@ -151,23 +170,35 @@ impl Server {
     }
 
     /// A database was emptied or exchanged: keys that were or are there count
-    /// as changed.
+    /// as changed. Redis: one whose time has come counts as not there.
     pub fn touch_watched_db(&mut self, db: DbIndex) {
         let keys = self.watchers.keys.keys().filter(|(of, _)| *of == db);
         let keys: Vec<Box<[u8]>> = keys.map(|(_, key)| key.clone()).collect();
         for key in keys {
-            let hash = self.keyspace.hash(&key);
-            let exists = self.keyspace.db(db).table().find(hash, &key).is_some();
+            let now = self.state_of(db, &key);
             let clients = self.watchers.keys.get(&(db, key.clone()));
             for id in clients.into_iter().flatten() {
                 let Some(client) = self.clients.get_mut(*id) else {
                     continue;
                 };
-                let changed = |w: &WatchedKey| w.db == db && w.key == key && (w.existed || exists);
-                if client.watched.iter().any(changed) {
+                let mut watched = client.watched.iter_mut();
+                let watched = watched.find(|w| w.db == db && w.key == key);
+                if watched.is_some_and(|watched| watched.exchanged(now)) {
                     client.flags.set(Flags::DIRTY_CAS, true);
                 }
             }
+        }
+    }
+
+    /// Whether a key is there, and whether its time has come.
+    fn state_of(&mut self, db: DbIndex, key: &[u8]) -> KeyState {
+        let hash = self.keyspace.hash(key);
+        let view = self.keyspace.select(db);
+        let table = view.table();
+        match table.find(hash, key).map(|loc| table.entry(loc)) {
+            None => KeyState::Missing,
+            Some(entry) if view.is_expired(entry) => KeyState::Expired,
+            Some(_) => KeyState::Alive,
         }
     }
 
@@ -178,13 +209,8 @@ impl Server {
         };
         let keys = client.watched.iter().filter(|watched| !watched.expired);
         let keys: Vec<(DbIndex, Box<[u8]>)> = keys.map(|w| (w.db, w.key.clone())).collect();
-        keys.into_iter().any(|(db, key)| {
-            let hash = self.keyspace.hash(&key);
-            let view = self.keyspace.select(db);
-            let table = view.table();
-            let entry = table.find(hash, &key).map(|loc| table.entry(loc));
-            entry.is_some_and(|entry| view.is_expired(entry))
-        })
+        keys.into_iter()
+            .any(|(db, key)| self.state_of(db, &key) == KeyState::Expired)
     }
 
     /// Ends a transaction without executing it.

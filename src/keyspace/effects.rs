@@ -73,6 +73,12 @@ pub mod event {
     pub const HDEL: Event = hash("hdel");
     pub const HINCRBY: Event = hash("hincrby");
     pub const HINCRBYFLOAT: Event = hash("hincrbyfloat");
+    const fn list(name: &'static str) -> Event {
+        Event {
+            class: class::LIST,
+            name,
+        }
+    }
     pub const SET: Event = string("set");
     pub const APPEND: Event = string("append");
     pub const SETRANGE: Event = string("setrange");
@@ -80,6 +86,14 @@ pub mod event {
     pub const PFADD: Event = string("pfadd");
     pub const INCRBY: Event = string("incrby");
     pub const INCRBYFLOAT: Event = string("incrbyfloat");
+    pub const LPUSH: Event = list("lpush");
+    pub const RPUSH: Event = list("rpush");
+    pub const LPOP: Event = list("lpop");
+    pub const RPOP: Event = list("rpop");
+    pub const LINSERT: Event = list("linsert");
+    pub const LSET: Event = list("lset");
+    pub const LREM: Event = list("lrem");
+    pub const LTRIM: Event = list("ltrim");
     pub const DEL: Event = generic("del");
     pub const EXPIRE: Event = generic("expire");
     pub const PERSIST: Event = generic("persist");

@@ -9,7 +9,7 @@ mod zset;
 
 pub use collection::{Collection, Packed};
 pub use hash::{Hash, HashLimits, HashRef};
-pub use list::{List, ListRef};
+pub use list::{End, List, ListLimits, ListRef, Side, list_limits, set_plain_from_bytes};
 pub use set::{Set, SetRef};
 pub use string::{StrBuf, StrRef};
 pub use zset::{

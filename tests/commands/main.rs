@@ -6,6 +6,7 @@ mod generic;
 mod geo;
 mod hash;
 mod hyperloglog;
+mod list;
 mod observing;
 mod server;
 mod sorted_set;

@@ -151,6 +151,34 @@ fn expiry_of_watched_keys() {
 }
 
 #[test]
+fn exchanged_databases_with_expired_keys() {
+    on_both(|server| {
+        let mut c = server.connect();
+        c.check("DEBUG SET-ACTIVE-EXPIRE 0", "+OK");
+        for (ours, theirs, exec) in [
+            ("PING", "SET x 1 PX 1", "*0"),
+            ("SET x 1 PX 1", "SET x 2 PX 1", "*0"),
+            ("SET x 1 PX 1", "PING", "*0"),
+            ("SET x 1 PX 1", "SET x 2", "*-1"),
+            ("SET x 1", "SET x 2 PX 1", "*-1"),
+            ("PING", "PING", "*0"),
+        ] {
+            c.check("FLUSHALL", "+OK");
+            c.check("SELECT 1", "+OK");
+            c.ask(theirs);
+            c.check("SELECT 0", "+OK");
+            c.ask(ours);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            c.check("WATCH x", "+OK");
+            c.check("SWAPDB 0 1", "+OK");
+            c.check("MULTI", "+OK");
+            c.check("EXEC", exec);
+        }
+        c.check("DEBUG SET-ACTIVE-EXPIRE 1", "+OK");
+    });
+}
+
+#[test]
 fn clients_in_transactions_are_described() {
     let server = Server::start(&[]);
     let (mut c, mut other) = (server.connect(), server.connect());

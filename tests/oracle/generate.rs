@@ -20,8 +20,17 @@ const SHORT_LIVED_EVERY: u32 = 15;
 
 /// How often commands come, where it is not [`WEIGHT`]: those that empty the
 /// databases are rare, and those that fill them are not.
-const WEIGHTS: [(&str, u32); 18] = [
+const WEIGHTS: [(&str, u32); 26] = [
     ("append", 75),
+    // Redis looks ten times a second whose time to wait is over.
+    ("blmove", 4),
+    ("blmpop", 4),
+    ("blpop", 4),
+    ("brpop", 4),
+    ("brpoplpush", 4),
+    ("bzmpop", 4),
+    ("bzpopmax", 4),
+    ("bzpopmin", 4),
     ("copy", 100),
     ("del", 20),
     ("flushall", 1),

@@ -43,7 +43,7 @@ const RULES: [(&str, Rule); 16] = [
 ];
 
 /// Commands that take no part; a container stands for its subcommands too.
-pub const EXCLUDED: [(&str, &str); 42] = [
+pub const EXCLUDED: [(&str, &str); 44] = [
     ("acl", "changes who may do what, for every connection"),
     ("bgrewriteaof", "needs persistence"),
     ("bgsave", "needs persistence"),
@@ -60,6 +60,8 @@ pub const EXCLUDED: [(&str, &str); 42] = [
     ),
     ("config", "tests/config compares it"),
     ("debug", "stops, blocks and crashes servers"),
+    ("discard", "needs MULTI at its side"),
+    ("exec", "needs MULTI at its side"),
     ("failover", "needs replication"),
     ("hello", "names server and connection"),
     ("info", "figures of this server"),

@@ -5,7 +5,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Keyspace, Str, ValueKind};
-use crate::types::{Direction, Type, Zset, ZsetRef};
+use crate::types::{Direction, End, List, Type, Zset, ZsetRef};
 use crate::util::num::format_f64;
 
 /// A digest being built.
@@ -38,6 +38,11 @@ impl Digest {
         }
         if let Some(zset) = Zset::of(entry.value()) {
             self.add_zset(zset);
+        }
+        if let Some(list) = List::of(entry.value()) {
+            list.for_range(0, list.len(), End::Left, |item| {
+                self.append(item.text(&mut itoa::Buffer::new()));
+            });
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
