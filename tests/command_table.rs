@@ -61,9 +61,6 @@ const LATER: &[&str] = &[
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
     // server
     "acl failover psync replconf replicaof restore-asking slaveof sync",
-    // set
-    "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers",
-    "smismember smove spop srandmember srem sscan sunion sunionstore",
     // sorted-set
     "bzmpop bzpopmax bzpopmin zadd zcard zcount zdiff zdiffstore zincrby zinter",
     "zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange",

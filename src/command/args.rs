@@ -59,6 +59,13 @@ impl<'a> Args<'a> {
         self.next_arg().ok_or(CmdError::Syntax)
     }
 
+    /// The next arguments, so many of them, if there are.
+    pub fn take(&mut self, count: usize) -> Option<&'a [&'a [u8]]> {
+        let taken = self.rest().get(..count)?;
+        self.next += count;
+        Some(taken)
+    }
+
     /// The next argument, a key.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub mod hash;
 mod items;
 mod scan_options;
 pub mod server;
+pub mod set;
 pub mod string;
 
 use crate::command::table::Command;
@@ -27,5 +28,6 @@ pub const FAMILIES: &[&[Command]] = &[
     server::module::COMMANDS,
     server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
 ];

@@ -5,5 +5,6 @@ mod generic;
 mod hash;
 mod observing;
 mod server;
+mod set;
 #[path = "../support/mod.rs"]
 mod support;

@@ -40,11 +40,7 @@ pub fn difference<'a>(first: SetRef<'a>, others: &[SetRef<'_>], mut found: impl 
 
 /// The members of a set that no other has, got by removing those of the
 /// others: less work where there are many small ones.
-pub fn difference_by_removal(
-    first: SetRef<'_>,
-    others: &[SetRef<'_>],
-    limits: SetLimits,
-) -> Set {
+pub fn difference_by_removal(first: SetRef<'_>, others: &[SetRef<'_>], limits: SetLimits) -> Set {
     let mut left = Set::new();
     first.iter().for_each(|member| {
         left.insert_item(member, limits);
