@@ -11,14 +11,14 @@ use crate::keyspace::{DbIndex, Effect, Keyspace};
 use crate::resp::{Output, Reply};
 
 /// A keyspace with listeners to everything, at a time of its own.
-struct World {
+pub(in crate::commands) struct World {
     keyspace: Keyspace,
     config: Config,
     db: DbIndex,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let mut keyspace = Keyspace::new(2);
         keyspace.now_ms = 1_000_000;
         keyspace.effects.record_touched = true;
@@ -33,7 +33,7 @@ impl World {
 
     /// Runs a command; gives its effects, how it propagates, and the number of
     /// changes.
-    fn run(&mut self, words: &str) -> (String, String, u64) {
+    pub fn run(&mut self, words: &str) -> (String, String, u64) {
         let argv: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         let rows = FAMILIES.iter().copied().flatten();
         let name = words.split(' ').next().unwrap();
@@ -74,7 +74,7 @@ impl World {
     }
 
     #[track_caller]
-    fn check(&mut self, words: &str, effects: &str, propagation: &str, dirty: u64) {
+    pub fn check(&mut self, words: &str, effects: &str, propagation: &str, dirty: u64) {
         let found = self.run(words);
         let expected = (effects.to_owned(), propagation.to_owned(), dirty);
         assert_eq!(found, expected, "{words}");

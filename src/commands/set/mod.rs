@@ -2,6 +2,8 @@
 
 mod algebra;
 mod random;
+#[cfg(test)]
+mod tests;
 
 use super::items::bulk_item;
 use super::scan_options::{self, ScanOptions};
