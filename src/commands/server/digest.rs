@@ -5,7 +5,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Keyspace, Str, ValueKind};
-use crate::types::Type;
+use crate::types::{Hash, Set, Type};
 
 /// A digest being built.
 #[derive(Clone, Copy, Default)]
@@ -32,8 +32,18 @@ impl Digest {
     /// Adds type, value and whether it expires.
     fn append_entry(&mut self, entry: EntryRef<'_>) {
         self.append(&type_number(entry.value_type()).to_be_bytes());
-        if let Some(string) = Str::of(entry.value()) {
+        let value = entry.value();
+        if let Some(string) = Str::of(value) {
             self.append(string.bytes(&mut itoa::Buffer::new()));
+        } else if let Some(set) = Set::of(value) {
+            set.iter().for_each(|member| self.add(&member.to_vec()));
+        } else if let Some(hash) = Hash::of(value) {
+            for (field, value) in hash.iter() {
+                let mut digest = Digest::default();
+                digest.append(&field.to_vec());
+                digest.append(&value.to_vec());
+                self.add(&digest.0);
+            }
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
