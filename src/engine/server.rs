@@ -8,6 +8,7 @@ use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
 use super::shutdown::Signalled;
+use super::transactions::Watchers;
 use crate::acl::Users;
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
@@ -61,6 +62,10 @@ pub struct Server {
     pub clients: Clients,
     /// Clients that wait for keys.
     pub waiting: Waiting,
+    /// Who watches which keys.
+    pub watchers: Watchers,
+    /// The time of the running commands does not go on: they count as one.
+    pub time_stands: bool,
     /// Users.
     pub users: Users,
     /// Counters, slow log, latency.
@@ -131,7 +136,7 @@ impl Server {
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let run_id = random_hex(&mut rng, 40);
         let replication_id = random_hex(&mut rng, 40);
-        let clock = Clock::default();
+        let mut clock = Clock::default();
         let started_unix_us = clock.unix_us(0);
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
@@ -142,9 +147,11 @@ impl Server {
             keyspace,
             clients: Clients::new(io_threads),
             waiting: Waiting::default(),
+            watchers: Watchers::default(),
+            time_stands: false,
             users: Users::default(),
             stats,
-            now_ns: clock.monotonic_ns(),
+            now_ns: clock.now_ns(),
             clock,
             rng,
             run_id,

@@ -161,9 +161,15 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
     /// Counts so many changes, and names them; none are not worth an event.
     #[inline]
     pub fn changed_by(&mut self, count: usize, event: Event) {
-        if count == 0 {
-            return;
+        if count > 0 {
+            self.changed_too(event);
+            self.db.keyspace.effects.dirty += count as u64;
         }
+    }
+
+    /// Names a change that is counted with another one, or not at all.
+    #[inline]
+    pub fn changed_too(&mut self, event: Event) {
         if !self.touched {
             self.touched = true;
             let index = self.db.index();
@@ -173,7 +179,6 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
             }
         }
         self.db.notify(event, self.key);
-        self.db.keyspace.effects.dirty += count as u64;
     }
 
     /// Counts more changes that go by the same event.

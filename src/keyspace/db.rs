@@ -283,20 +283,16 @@ impl<'a> DbRef<'a> {
         }
     }
 
-    /// Reads again what [`DbRef::read`] has found, without a trace: so several
-    /// values can be held at a time.
-    ///
-    /// # Errors
-    /// [`WrongType`] when the key holds something else.
-    pub fn read_again<K: ValueKind>(&self, key: &[u8]) -> Result<Option<K::Ref<'_>>, WrongType> {
-        let table = self.table();
-        let found = table.find(self.keyspace.hash_of(key), key);
-        match found.map(|loc| table.entry(loc)) {
-            Some(entry) if !self.is_expired(entry) => {
-                K::of(entry.value()).map(Some).ok_or(WrongType)
-            }
-            _ => Ok(None),
+    /// The value of a live key as it is, without a trace: several can be looked
+    /// at together.
+    #[inline]
+    pub fn view<K: ValueKind>(&self, key: &[u8]) -> Option<K::Ref<'_>> {
+        let loc = self.table().find(self.keyspace.hash_of(key), key)?;
+        let entry = self.table().entry(loc);
+        if self.is_expired(entry) {
+            return None;
         }
+        K::of(entry.value())
     }
 
     /// A long string for a reply, shared instead of copied.

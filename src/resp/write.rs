@@ -12,6 +12,9 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 /// Shared values from this length on are not copied into the buffer.
 const SHARE_BYTES: usize = 32 * 1024;
 
+/// Longest header: kind, a 64-bit number with its sign, line end.
+const HEADER_BYTES_MAX: usize = 1 + 20 + 2;
+
 /// A piece of pending output.
 #[derive(Debug)]
 pub enum Chunk {
@@ -210,8 +213,13 @@ impl<'a> Reply<'a> {
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
         let buf = &mut self.out.buf;
+        // Room for the longest once, not for each part.
+        buf.reserve(HEADER_BYTES_MAX);
         buf.push(kind);
-        buf.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        match number {
+            0..=9 => buf.push(b'0' + number as u8),
+            _ => buf.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+        }
         buf.extend_from_slice(b"\r\n");
     }
 
@@ -319,12 +327,18 @@ impl<'a> Reply<'a> {
     }
 
     /// A double.
+    #[inline]
     pub fn double(&mut self, number: f64) {
-        let text = num::format_f64(number);
+        self.decimal(num::format_f64(number).as_bytes());
+    }
+
+    /// A double that is in text already.
+    #[inline]
+    pub fn decimal(&mut self, text: &[u8]) {
         if self.resp3 {
-            self.line(b',', text.as_bytes())
+            self.line(b',', text)
         } else {
-            self.bulk(text.as_bytes())
+            self.bulk(text)
         }
     }
 

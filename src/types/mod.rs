@@ -9,10 +9,12 @@ mod zset;
 
 pub use collection::{Collection, Packed};
 pub use hash::{Hash, HashLimits, HashRef};
-pub use list::{List, ListRef};
+pub use list::{End, List, ListLimits, ListRef, Side, list_limits, set_plain_from_bytes};
 pub use set::{Set, SetLimits, SetRef};
 pub use string::{StrBuf, StrRef};
-pub use zset::{Zset, ZsetRef};
+pub use zset::{
+    Direction, LexBound, LexRange, Limits as ZsetLimits, ScoreRange, StoredScore, Zset, ZsetRef,
+};
 
 use crate::encoding::member::Member;
 use crate::encoding::table::Table;

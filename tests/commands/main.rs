@@ -1,10 +1,16 @@
 //! Commands over a connection, one file for each group.
 
+mod bitmap;
 mod connection;
 mod generic;
+mod geo;
 mod hash;
+mod hyperloglog;
+mod list;
 mod observing;
 mod server;
 mod set;
+mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;

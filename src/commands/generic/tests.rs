@@ -18,7 +18,7 @@ pub(in crate::commands) struct World {
 }
 
 impl World {
-    pub fn new() -> World {
+    pub(in crate::commands) fn new() -> World {
         let mut keyspace = Keyspace::new(2);
         keyspace.now_ms = 1_000_000;
         keyspace.effects.record_touched = true;
@@ -73,8 +73,15 @@ impl World {
         (effects, propagation, dirty)
     }
 
+    /// Runs a command and checks all that it gives.
     #[track_caller]
-    pub fn check(&mut self, words: &str, effects: &str, propagation: &str, dirty: u64) {
+    pub(in crate::commands) fn check(
+        &mut self,
+        words: &str,
+        effects: &str,
+        propagation: &str,
+        dirty: u64,
+    ) {
         let found = self.run(words);
         let expected = (effects.to_owned(), propagation.to_owned(), dirty);
         assert_eq!(found, expected, "{words}");

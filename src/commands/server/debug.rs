@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::debug_encoding::{list_fields, listpack, quicklist, quicklist_packed_threshold};
 use super::digest::Digest;
 use super::mallctl;
 use super::serialized::serialized_bytes;
@@ -13,7 +14,7 @@ use crate::engine::hooks::Action;
 use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
 use crate::keyspace::ValueKind;
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue};
-use crate::types::{Hash, HashRef, Object, Set, SetRef, StrBuf};
+use crate::types::{Hash, HashRef, List, Object, Set, SetRef, StrBuf};
 use crate::util::{glob, num};
 
 /// The command.
@@ -142,6 +143,15 @@ const TOOLS: &[Tool] = &[
         leak,
         ["LEAK <text>", "Lose memory of the size of the text."],
     ),
+    tool(
+        "LISTPACK",
+        (1, 1),
+        listpack,
+        [
+            "LISTPACK <key>",
+            "Print how a small collection is packed to the standard output.",
+        ],
+    ),
     tool("LOADAOF", (0, 0), needs_persistence, ["", ""]),
     tool(
         "LOG",
@@ -211,6 +221,25 @@ const TOOLS: &[Tool] = &[
             "PROTOCOL <type>",
             "Answer with a string, integer, double, bignum, null, array, set, map, attrib, push, \
              verbatim, true or false.",
+        ],
+    ),
+    tool(
+        "QUICKLIST",
+        (1, 2),
+        quicklist,
+        [
+            "QUICKLIST <key> [<0|1>]",
+            "Print how a list is kept to the standard output, with the elements (1) or without \
+             (0).",
+        ],
+    ),
+    tool(
+        "QUICKLIST-PACKED-THRESHOLD",
+        (1, 1),
+        quicklist_packed_threshold,
+        [
+            "QUICKLIST-PACKED-THRESHOLD <size>",
+            "From which size on an element of a list is kept on its own; 0: the usual 1gb.",
         ],
     ),
     tool("RELOAD", (0, ANY), needs_persistence, ["", ""]),
@@ -472,7 +501,7 @@ fn config_rewrite_force_all(server: &mut Server, client: ClientId, _: &mut Args<
 }
 
 /// A key, expired or not, without a trace.
-fn find<'a>(server: &'a Server, client: ClientId, key: &[u8]) -> Option<EntryRef<'a>> {
+pub(super) fn find<'a>(server: &'a Server, client: ClientId, key: &[u8]) -> Option<EntryRef<'a>> {
     let db = server.clients.get(client)?.db;
     let table = server.keyspace.db(db).table();
     let loc = table.find(server.keyspace.hash(key), key)?;
@@ -507,12 +536,14 @@ fn object(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
             .access
             .idle_seconds(entry.clock(), server.now_ms()),
     };
+    let fields = List::of(entry.value()).map(|list| list_fields(list, &server.config));
     let line = format!(
         "Value at:{:#x} refcount:1 encoding:{encoding} serializedlength:{} lru:{} \
-         lru_seconds_idle:{idle_s}",
+         lru_seconds_idle:{idle_s}{}",
         entry.address(),
         serialized_bytes(entry),
         entry.clock(),
+        fields.unwrap_or_default(),
     );
     server.reply(client).simple(&line);
     REPLIED

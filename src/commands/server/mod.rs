@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod debug;
+mod debug_encoding;
 mod digest;
 mod doctor;
 pub mod info;

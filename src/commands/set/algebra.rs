@@ -61,8 +61,8 @@ pub(super) fn sintercard(ctx: &mut Ctx) -> CmdResult {
     let keys = num::parse_i64(ctx.args.bytes()?).and_then(|keys| usize::try_from(keys).ok());
     let keys = keys.filter(|keys| *keys > 0);
     let keys = keys.ok_or_else(|| CmdError::err("numkeys should be greater than 0"))?;
-    let too_many = || CmdError::err("Number of keys can't be greater than number of args");
-    let keys = ctx.args.take(keys).ok_or_else(too_many)?;
+    let too_many = |_| CmdError::err("Number of keys can't be greater than number of args");
+    let keys = ctx.args.take(keys).map_err(too_many)?;
     let mut limit = 0;
     while ctx.args.left() > 0 {
         if ctx.args.left() == 1 || !ctx.args.take_word("LIMIT") {
@@ -132,8 +132,7 @@ fn read_all<'d>(
         db.read::<Set>(key)?;
     }
     let db = &*db;
-    let again = keys.iter().map(|key| db.read_again::<Set>(key));
-    Ok(again.collect::<Result<_, _>>()?)
+    Ok(keys.iter().map(|key| db.view::<Set>(key)).collect())
 }
 
 /// Computes a set from those at the keys after the first, and stores it there.
