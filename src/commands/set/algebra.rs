@@ -204,7 +204,7 @@ fn subtract(sets: &[Option<SetRef<'_>>], limits: SetLimits, mut found: impl FnMu
         Subtraction::Lookup(first, others) => difference(first, &others, found),
         Subtraction::Removal(first, others) => {
             let left = difference_by_removal(first, &others, limits);
-            left.view().iter().for_each(|member| found(member));
+            left.view().iter().for_each(found);
         }
     }
 }
