@@ -198,7 +198,7 @@ impl<'a> Subtraction<'a> {
     }
 }
 
-fn subtract(sets: &[Option<SetRef<'_>>], limits: SetLimits, mut found: impl FnMut(Item<'_>)) {
+fn subtract(sets: &[Option<SetRef<'_>>], limits: SetLimits, found: impl FnMut(Item<'_>)) {
     match Subtraction::of(sets) {
         Subtraction::Nothing => {}
         Subtraction::Lookup(first, others) => difference(first, &others, found),
