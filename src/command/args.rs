@@ -59,6 +59,16 @@ impl<'a> Args<'a> {
         self.next_arg().ok_or(CmdError::Syntax)
     }
 
+    /// The next `count` arguments.
+    ///
+    /// # Errors
+    /// A syntax error when there are fewer.
+    pub fn take(&mut self, count: usize) -> Result<&'a [&'a [u8]], CmdError> {
+        let taken = self.rest().get(..count).ok_or(CmdError::Syntax)?;
+        self.next += count;
+        Ok(taken)
+    }
+
     /// The next argument, a key.
     ///
     /// # Errors
@@ -134,13 +144,6 @@ impl<'a> Args<'a> {
         }
         let timeout_ms = timeout_ms as i64;
         Ok((timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms)))
-    }
-
-    /// The next `count` arguments, if there are so many.
-    pub fn take(&mut self, count: usize) -> Option<&'a [&'a [u8]]> {
-        let taken = self.rest().get(..count)?;
-        self.next += count;
-        Some(taken)
     }
 
     /// Takes the next argument if it is this word, in any case.

@@ -15,6 +15,8 @@ use crate::resp::Reply;
 pub enum Done {
     /// It has written its reply.
     Replied,
+    /// EXEC: the queued commands are to be executed, which replies.
+    Exec,
     /// It has written nothing, and wants to run again when there is reason to.
     Wait(Box<Wait>),
 }

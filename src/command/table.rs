@@ -155,6 +155,8 @@ pub mod flag {
     pub const TOUCHES_ARBITRARY_KEYS: u32 = 1 << 24;
     /// Meant for servers and tests, not for users (a doc flag, printed as `syscmd`).
     pub const SYSCMD: u32 = 1 << 25;
+    /// Executed at once in a transaction too (not printed).
+    pub const UNQUEUED: u32 = 1 << 26;
 }
 
 /// ACL categories, named as ACL CAT prints them.

@@ -1,25 +1,33 @@
 //! The commands, by group of COMMAND DOCS.
 
+pub mod bitmap;
 pub mod config;
 pub mod connection;
 mod expire_time;
 pub mod generic;
+pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 mod items;
 pub mod list;
 mod scan_options;
 pub mod server;
+pub mod sorted_set;
 pub mod string;
+pub mod transactions;
 
 use crate::command::table::Command;
 
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
+    bitmap::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     list::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
@@ -29,5 +37,7 @@ pub const FAMILIES: &[&[Command]] = &[
     server::module::COMMANDS,
     server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
+    sorted_set::COMMANDS,
     string::COMMANDS,
+    transactions::COMMANDS,
 ];

@@ -145,19 +145,20 @@ fn walk<T>(
 
 /// Scans a collection of elements with something to each (fields with values,
 /// members with scores) and replies. `step` visits what is next at a cursor
-/// and gives the next one.
-pub(super) fn reply_pairs<'a>(
+/// and gives the next one; `reply_value` writes what belongs to an element.
+pub(super) fn reply_pairs<'a, V>(
     reply: &mut Reply<'_>,
     cursor: u64,
     options: &ScanOptions<'_>,
-    mut step: impl FnMut(u64, &mut dyn FnMut(Item<'a>, Item<'a>)) -> u64,
+    mut step: impl FnMut(u64, &mut dyn FnMut(Item<'a>, V)) -> u64,
+    reply_value: impl Fn(&mut Reply<'_>, V),
 ) {
     let mut found = Vec::new();
     let cursor = walk(
         cursor,
         options,
         |cursor, visit| step(cursor, &mut |element, value| visit((element, value))),
-        |pair: (Item<'a>, Item<'a>)| {
+        |pair: (Item<'a>, V)| {
             if options.takes(pair.0) {
                 found.push(pair);
             }
@@ -168,7 +169,7 @@ pub(super) fn reply_pairs<'a>(
     reply.array(found.len() * 2);
     for (element, value) in found {
         bulk_item(reply, element);
-        bulk_item(reply, value);
+        reply_value(reply, value);
     }
 }
 

@@ -21,6 +21,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::table::{Element, View};
+use crate::util::prefetch;
 use crate::util::size_class::size_class;
 
 const LONG_KEY: u8 = 1;
@@ -385,6 +386,12 @@ impl<'a> MemberRef<'a> {
             let at = self.at.as_ptr().add(self.layout_size() - 8);
             Some(at.cast::<i64>().read_unaligned())
         }
+    }
+
+    /// Asks for the first bytes to be brought into the cache.
+    #[inline]
+    pub fn prefetch(self) {
+        prefetch::line(self.at.as_ptr() as u64);
     }
 
     /// Bytes of the allocation, as the allocator rounds them.

@@ -3,6 +3,7 @@
 
 use std::ops::{BitOr, BitOrAssign};
 
+use super::transactions::{Transaction, WatchedKey};
 use crate::command::registry::CommandId;
 use crate::keyspace::DbIndex;
 use crate::resp::Output;
@@ -40,6 +41,10 @@ impl Flags {
     pub const REPLICA: Flags = Flags(1 << 9);
     pub const PUBSUB: Flags = Flags(1 << 10);
     pub const READONLY: Flags = Flags(1 << 11);
+    /// In a transaction: commands are queued.
+    pub const MULTI: Flags = Flags(1 << 12);
+    /// A watched key has changed.
+    pub const DIRTY_CAS: Flags = Flags(1 << 13);
 
     /// Whether any of these bits is set.
     #[inline]
@@ -199,6 +204,10 @@ pub struct Client {
     pub reply_peak_bytes: usize,
     /// Time of that look, clock nanoseconds.
     pub reply_peak_since_ns: u64,
+    /// What it has queued since MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// Keys that it watches.
+    pub watched: Vec<WatchedKey>,
     /// Whether its I/O thread has been told to look at it.
     pub scheduled: bool,
 }
@@ -250,6 +259,8 @@ impl Client {
             reply_room_bytes: REPLY_ROOM_BYTES,
             reply_peak_bytes: REPLY_ROOM_BYTES,
             reply_peak_since_ns: now_ns,
+            transaction: None,
+            watched: Vec::new(),
             scheduled: false,
         }
     }
@@ -307,8 +318,15 @@ impl Client {
             + self.query_bytes
             + self.query_free_bytes
             + self.args_bytes
+            + self.multi_bytes()
             + self.output.capacity()
             + self.in_flight_bytes
+    }
+
+    /// What its transaction takes, bytes.
+    pub fn multi_bytes(&self) -> usize {
+        let transaction = self.transaction.as_ref();
+        transaction.map_or(0, |transaction| transaction.memory_bytes())
     }
 
     /// The letters of CLIENT LIST's flags field.
@@ -322,7 +340,9 @@ impl Client {
         add(self.flags.has(Flags::MONITOR), 'O');
         add(self.kind() == ClientKind::Replica, 'S');
         add(self.flags.has(Flags::PUBSUB), 'P');
+        add(self.flags.has(Flags::MULTI), 'x');
         add(self.flags.has(Flags::BLOCKED | Flags::PAUSED), 'b');
+        add(self.flags.has(Flags::DIRTY_CAS), 'd');
         add(self.closing == Closing::AfterReply, 'c');
         add(self.closing == Closing::Now, 'A');
         add(self.flags.has(Flags::UNIX_SOCKET), 'U');

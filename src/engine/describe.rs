@@ -6,7 +6,7 @@ use super::client::Client;
 use super::server::Server;
 
 /// `id=… addr=… …`, fields and order of Redis 7.0, library fields of 7.2 behind.
-/// Subscriptions, transactions and client caches are not there yet: their
+/// Subscriptions and client caches are not there yet: their
 /// fields have the values of a client that uses none.
 pub(super) fn line(server: &Server, client: &Client) -> String {
     let seconds = |since_ns: u64| server.now_ns.saturating_sub(since_ns) / 1_000_000_000;
@@ -19,11 +19,13 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
     } else {
         "r"
     };
+    let transaction = client.transaction.as_ref();
+    let queued = transaction.map_or(-1, |transaction| transaction.queue.len() as i64);
     let mut line = String::with_capacity(400);
     let _ = write!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
-         multi=-1 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} \
+         multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} \
          omem={} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
         client.raw.addr,
@@ -34,9 +36,11 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         seconds(client.active_ns),
         client.flag_letters(),
         client.db.get(),
+        queued,
         client.query_bytes,
         client.query_free_bytes,
         client.args_bytes,
+        client.multi_bytes(),
         client.reply_room_bytes,
         client.reply_peak_bytes,
         pending.buffer_bytes,

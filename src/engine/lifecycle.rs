@@ -44,17 +44,21 @@ impl Server {
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, id: ClientId) {
         self.waiting.remove(id);
-        if let Some(client) = self.clients.remove(id)
-            && client.flags.has(Flags::PAUSED | Flags::BLOCKED)
-        {
+        let Some(mut client) = self.clients.remove(id) else {
+            return;
+        };
+        if client.flags.has(Flags::PAUSED | Flags::BLOCKED) {
             self.clients.blocked -= 1;
         }
+        let watched = std::mem::take(&mut client.watched);
+        self.forget_watched(id, watched);
     }
 
     /// RESET: a client as if it had just connected, its number and library
     /// apart. A monitor stops being one.
     pub fn reset_client(&mut self, id: ClientId) {
         let authenticated = self.users.open_to_all();
+        self.discard(id);
         let client = self.client(id);
         let was_monitor = client.flags.has(Flags::MONITOR);
         let cleared = Flags::MONITOR

@@ -11,6 +11,7 @@ mod lifecycle;
 pub mod running;
 mod server;
 mod shutdown;
+mod transactions;
 mod upkeep;
 
 pub use blocking::{Blocked, TimeoutReply, Wait, Waiting};
@@ -20,4 +21,5 @@ pub use client::{
 pub use clients::Clients;
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState, random_hex};
 pub use shutdown::ShutdownError;
+pub use transactions::{Queued, Transaction, WatchedKey, Watchers};
 pub use upkeep::{QUERY_ROOM_BYTES, UNAUTHENTICATED_OUTPUT_BYTES_MAX};

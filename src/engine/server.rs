@@ -8,6 +8,7 @@ use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
 use super::shutdown::Signalled;
+use super::transactions::Watchers;
 use crate::acl::Users;
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
@@ -61,6 +62,10 @@ pub struct Server {
     pub clients: Clients,
     /// Clients that wait for keys.
     pub waiting: Waiting,
+    /// Who watches which keys.
+    pub watchers: Watchers,
+    /// The time of the running commands does not go on: they count as one.
+    pub time_stands: bool,
     /// Users.
     pub users: Users,
     /// Counters, slow log, latency.
@@ -142,6 +147,8 @@ impl Server {
             keyspace,
             clients: Clients::new(io_threads),
             waiting: Waiting::default(),
+            watchers: Watchers::default(),
+            time_stands: false,
             users: Users::default(),
             stats,
             now_ns: clock.monotonic_ns(),

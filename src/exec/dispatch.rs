@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{blocking, monitor, settle};
+use super::{blocking, monitor, multi, settle};
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
@@ -44,6 +44,11 @@ pub fn run(
     let mark = client.output.mark();
     match checked {
         Ok(command) => {
+            if multi::queues(server, id, command) {
+                multi::queue(server, id, command, kept(argv, shared));
+                after_reply(server, id, mark);
+                return Outcome::Executed;
+            }
             let result = call(server, id, command, argv, shared, None);
             let wait = finish(server, id, command, argv, result);
             if let Some(wait) = wait {
@@ -61,6 +66,7 @@ pub fn run(
             if let Lookup::Found(command) = lookup {
                 server.stats.commands[command.index()].rejected += 1;
             }
+            let error = multi::refused(server, id, lookup, error);
             write_error(server, id, &error);
         }
     }
@@ -108,7 +114,9 @@ pub(super) fn call(
         entry.command.handler,
         1 + usize::from(entry.parent.is_some()),
     );
-    server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
+    if !server.time_stands {
+        server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
+    }
     server.running = Some(command);
     let running = running::Call {
         name: std::ptr::from_ref(entry.full_name()),
@@ -143,13 +151,16 @@ pub(super) fn call(
 
 /// Statistics, logs and effects of a call; gives what it waits for.
 #[inline]
-fn finish(
+pub(super) fn finish(
     server: &mut Server,
     id: ClientId,
     command: CommandId,
     argv: &[&[u8]],
     result: CmdResult,
 ) -> Option<Box<Wait>> {
+    if matches!(result, Ok(Done::Exec)) {
+        multi::exec(server, id);
+    }
     server.stats.commands[command.index()].calls += 1;
     server.stats.commands_processed += 1;
     let flags = server.registry[command].flags;
@@ -179,7 +190,7 @@ pub(super) fn finish_run(
         stats.record_latency(elapsed_ns);
     }
     let wait = match result {
-        Ok(Done::Replied) => None,
+        Ok(Done::Replied | Done::Exec) => None,
         Ok(Done::Wait(wait)) => Some(wait),
         Err(error) => {
             server.stats.commands[command.index()].failed += 1;

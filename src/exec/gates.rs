@@ -5,7 +5,7 @@ use crate::command::ctx::CmdError;
 use crate::command::error::{SHOWN_BYTES_MAX, shown};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::flag;
-use crate::engine::{Client, ClientKind, Pause, Server};
+use crate::engine::{Client, ClientKind, Flags, Pause, Server};
 
 /// Why a call does not run.
 pub enum Refusal {
@@ -47,6 +47,7 @@ pub fn check(
     passage.arity()?;
     passage.authenticated()?;
     passage.protected()?;
+    passage.allowed_in_multi()?;
     passage.not_paused()?;
     Ok(id)
 }
@@ -107,11 +108,25 @@ impl Passage<'_> {
     }
 
     #[inline]
+    fn allowed_in_multi(&self) -> Result<(), CmdError> {
+        if self.client.flags.has(Flags::MULTI) && self.command.has(flag::NO_MULTI) {
+            return Err(CmdError::err("Command not allowed inside a transaction"));
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn not_paused(&self) -> Result<(), Refusal> {
         let Some(pause) = self.server.pause else {
             return Ok(());
         };
-        let writes = self.command.has(flag::WRITE) || self.command.has(flag::MAY_REPLICATE);
+        const WRITES: u32 = flag::WRITE | flag::MAY_REPLICATE;
+        // Of a transaction it is what was queued that counts.
+        let queued = match &self.client.transaction {
+            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
+            _ => 0,
+        };
+        let writes = (self.command.flags | queued) & WRITES != 0;
         let held = match pause.what {
             Pause::All => true,
             Pause::Write => writes,

@@ -4,4 +4,5 @@ pub mod blocking;
 pub mod dispatch;
 pub mod gates;
 pub mod monitor;
+pub mod multi;
 pub mod settle;

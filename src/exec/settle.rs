@@ -24,8 +24,10 @@ pub fn settle(server: &mut Server) {
 fn settle_effect(server: &mut Server, effect: Effect) {
     match effect {
         Effect::Ready(db, key) => server.waiting.note_ready(db, key),
+        Effect::Touched(db, key) => server.touch_watched(db, &key),
         // SWAPDB may have brought what somebody waits for.
         Effect::Flushed(db) => {
+            server.touch_watched_db(db);
             for key in server.waiting.keys_of(db) {
                 if server.keyspace.select(db).peek(&key).is_some() {
                     server.waiting.note_ready(db, key);
@@ -33,6 +35,6 @@ fn settle_effect(server: &mut Server, effect: Effect) {
             }
         }
         // Recording is off while nobody listens: nothing can be missed here.
-        Effect::Touched(..) | Effect::Event(..) | Effect::Expired(..) => {}
+        Effect::Event(..) | Effect::Expired(..) => {}
     }
 }

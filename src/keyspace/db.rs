@@ -283,6 +283,18 @@ impl<'a> DbRef<'a> {
         }
     }
 
+    /// The value of a live key as it is, without a trace: several can be looked
+    /// at together.
+    #[inline]
+    pub fn view<K: ValueKind>(&self, key: &[u8]) -> Option<K::Ref<'_>> {
+        let loc = self.table().find(self.keyspace.hash_of(key), key)?;
+        let entry = self.table().entry(loc);
+        if self.is_expired(entry) {
+            return None;
+        }
+        K::of(entry.value())
+    }
+
     /// A long string for a reply, shared instead of copied.
     pub fn share_string(&mut self, key: &[u8]) -> Option<bytes::Bytes> {
         let loc = self.find(key)?;

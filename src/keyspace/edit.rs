@@ -104,6 +104,12 @@ impl<'a> Edit<'a> {
     /// The bytes of a string for change in place (it turns `raw`).
     pub fn string_mut<R>(&mut self, change: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         self.touch();
+        self.raw_string(change)
+    }
+
+    /// As [`Edit::string_mut`], for commands that only find out on the way
+    /// whether they change anything. If they do, they count it.
+    pub fn raw_string<R>(&mut self, change: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let owned = match self.entry().value() {
             ValueRef::Int(number) => Some(number.to_string().into_bytes()),
             ValueRef::Inline(bytes) => Some(bytes.to_vec()),
@@ -140,8 +146,22 @@ impl<'a> Edit<'a> {
     /// Counts one change, and names it.
     #[inline]
     pub fn changed(&mut self, event: Event) {
+        self.changed_by(1, event);
+    }
+
+    /// Counts so many changes, and names them; none are not worth an event.
+    #[inline]
+    pub fn changed_by(&mut self, count: usize, event: Event) {
+        if count > 0 {
+            self.touch();
+            self.notify(event);
+            self.db.keyspace.effects.dirty += count as u64;
+        }
+    }
+
+    /// Counts one change that has no event.
+    pub fn changed_unnamed(&mut self) {
         self.touch();
-        self.notify(event);
         self.db.keyspace.effects.dirty += 1;
     }
 

@@ -49,6 +49,26 @@ pub mod event {
             name,
         }
     }
+    const fn zset(name: &'static str) -> Event {
+        Event {
+            class: class::ZSET,
+            name,
+        }
+    }
+    pub const ZADD: Event = zset("zadd");
+    pub const ZINCR: Event = zset("zincr");
+    pub const ZREM: Event = zset("zrem");
+    pub const ZREMRANGEBYRANK: Event = zset("zremrangebyrank");
+    pub const ZREMRANGEBYSCORE: Event = zset("zremrangebyscore");
+    pub const ZREMRANGEBYLEX: Event = zset("zremrangebylex");
+    pub const ZPOPMIN: Event = zset("zpopmin");
+    pub const ZPOPMAX: Event = zset("zpopmax");
+    pub const ZRANGESTORE: Event = zset("zrangestore");
+    pub const ZUNIONSTORE: Event = zset("zunionstore");
+    pub const ZINTERSTORE: Event = zset("zinterstore");
+    pub const ZDIFFSTORE: Event = zset("zdiffstore");
+    pub const GEORADIUSSTORE: Event = zset("georadiusstore");
+    pub const GEOSEARCHSTORE: Event = zset("geosearchstore");
     pub const HSET: Event = hash("hset");
     pub const HDEL: Event = hash("hdel");
     pub const HINCRBY: Event = hash("hincrby");
@@ -62,6 +82,8 @@ pub mod event {
     pub const SET: Event = string("set");
     pub const APPEND: Event = string("append");
     pub const SETRANGE: Event = string("setrange");
+    pub const SETBIT: Event = string("setbit");
+    pub const PFADD: Event = string("pfadd");
     pub const INCRBY: Event = string("incrby");
     pub const INCRBYFLOAT: Event = string("incrbyfloat");
     pub const LPUSH: Event = list("lpush");

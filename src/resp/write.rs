@@ -314,12 +314,18 @@ impl<'a> Reply<'a> {
     }
 
     /// A double.
+    #[inline]
     pub fn double(&mut self, number: f64) {
-        let text = num::format_f64(number);
+        self.decimal(num::format_f64(number).as_bytes());
+    }
+
+    /// A double that is in text already.
+    #[inline]
+    pub fn decimal(&mut self, text: &[u8]) {
         if self.resp3 {
-            self.line(b',', text.as_bytes())
+            self.line(b',', text)
         } else {
-            self.bulk(text.as_bytes())
+            self.bulk(text)
         }
     }
 

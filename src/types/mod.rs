@@ -12,7 +12,9 @@ pub use hash::{Hash, HashLimits, HashRef};
 pub use list::{End, List, ListLimits, ListRef, Side, list_limits, set_plain_from_bytes};
 pub use set::{Set, SetRef};
 pub use string::{StrBuf, StrRef};
-pub use zset::{Zset, ZsetRef};
+pub use zset::{
+    Direction, LexBound, LexRange, Limits as ZsetLimits, ScoreRange, StoredScore, Zset, ZsetRef,
+};
 
 use crate::encoding::member::Member;
 use crate::encoding::table::Table;

@@ -5,5 +5,6 @@ pub mod clock;
 pub mod glob;
 pub mod lzf;
 pub mod num;
+pub mod partial_sort;
 pub mod prefetch;
 pub mod size_class;

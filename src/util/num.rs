@@ -2,7 +2,7 @@
 //! 80-bit long doubles that INCRBYFLOAT computes with.
 
 use rustc_apfloat::ieee::{Double, X87DoubleExtended};
-use rustc_apfloat::{Float, Status};
+use rustc_apfloat::{Float, FloatConvert, Status};
 
 /// Parses a signed 64-bit integer the way commands accept one: an optional
 /// minus, no plus, no blanks, no leading zeros, no `-0`.
@@ -28,6 +28,17 @@ pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
         (value <= i64::MIN.unsigned_abs()).then(|| 0i64.wrapping_sub_unsigned(value))
     } else {
         i64::try_from(value).ok()
+    }
+}
+
+/// A double as a signed integer, without what follows the dot. Redis: what does
+/// not fit becomes what it does in C on x86-64, where that is not defined.
+pub fn f64_to_i64_as_c(value: f64) -> i64 {
+    const LIMIT: f64 = (1u64 << 63) as f64;
+    if (-LIMIT..LIMIT).contains(&value) {
+        value as i64
+    } else {
+        i64::MIN
     }
 }
 
@@ -97,12 +108,46 @@ fn sign(text: &str) -> &str {
     if text.starts_with('-') { "-" } else { "" }
 }
 
+/// The double of an integer that is short enough to be one exactly.
+fn short_integer(bytes: &[u8]) -> Option<f64> {
+    let (sign, digits) = match bytes {
+        [b'-', digits @ ..] => (-1.0, digits),
+        digits => (1.0, digits),
+    };
+    if digits.is_empty() || digits.len() > 15 {
+        return None;
+    }
+    let mut value: u64 = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(sign * value as f64)
+}
+
+/// Whether this can only be a decimal number, or nothing.
+fn looks_decimal(bytes: &[u8]) -> bool {
+    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
+    bytes.iter().all(is_part)
+}
+
 /// Parses a double as commands accept one: the whole of `bytes`, infinities
 /// included, no NaN, no blanks before, no value that is too big or so small
 /// that it would be zero.
 pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
+    if let Some(value) = short_integer(bytes) {
+        return Some(value);
+    }
     let text = std::str::from_utf8(bytes).ok()?;
-    match literal(text) {
+    let form = if looks_decimal(bytes) {
+        Literal::Decimal
+    } else {
+        literal(text)
+    };
+    match form {
         Literal::Decimal => {
             let value: f64 = text.parse().ok()?;
             let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
@@ -120,46 +165,120 @@ pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
     }
 }
 
+/// Parses a double as C's `strtod` does when all of the string has to be one:
+/// blanks before it pass, nothing at all is zero, what is too big is infinite;
+/// the string ends at a zero byte. No NaN.
+pub fn parse_f64_as_c(bytes: &[u8]) -> Option<f64> {
+    let end = bytes.iter().position(|byte| *byte == 0);
+    let text = std::str::from_utf8(&bytes[..end.unwrap_or(bytes.len())]).ok()?;
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    match literal(text) {
+        Literal::Decimal => text.parse().ok(),
+        Literal::Hex(text) => {
+            let parsed: Double = text.parse().ok()?;
+            Some(f64::from_bits(parsed.to_bits() as u64))
+        }
+        Literal::Infinite | Literal::Nan | Literal::Invalid => parse_f64(text.as_bytes()),
+    }
+}
+
+/// A double in text.
+#[derive(Clone, Copy)]
+pub struct DoubleText {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl DoubleText {
+    fn new() -> DoubleText {
+        DoubleText {
+            bytes: [0; 32],
+            len: 0,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn push_zeros(&mut self, count: usize) {
+        self.bytes[self.len..self.len + count].fill(b'0');
+        self.len += count;
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 /// Formats a double with 17 significant digits as C's `%.17g` does, the form
 /// of doubles in replies.
-pub fn format_f64(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".into();
+pub fn format_f64(value: f64) -> DoubleText {
+    let mut text = DoubleText::new();
+    if !value.is_finite() {
+        let name = if value.is_nan() { "nan" } else { "inf" };
+        if value.is_sign_negative() && !value.is_nan() {
+            text.push(b"-");
+        }
+        text.push(name.as_bytes());
+        return text;
     }
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.into();
+    if value.is_sign_negative() {
+        text.push(b"-");
     }
-    if value == 0.0 {
-        return if value.is_sign_negative() { "-0" } else { "0" }.into();
+    let value = value.abs();
+    if value < 1e17 && value.fract() == 0.0 {
+        text.push(itoa::Buffer::new().format(value as u64).as_bytes());
+        return text;
     }
-    let scientific = format!("{value:.16e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (minus, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", mantissa),
-    };
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    let digits = digits.trim_end_matches('0');
+    let (digits, exponent) = digits_17(value);
+    let used = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0) + 1;
+    let digits = &digits[..used];
+    let whole = usize::try_from(exponent + 1).unwrap_or(0);
     if !(-4..17).contains(&exponent) {
-        let (first, rest) = digits.split_at(1);
-        let dot = if rest.is_empty() { "" } else { "." };
-        let exponent_sign = if exponent < 0 { '-' } else { '+' };
-        return format!(
-            "{minus}{first}{dot}{rest}e{exponent_sign}{:02}",
-            exponent.abs()
-        );
-    }
-    if exponent < 0 {
-        let zeros = "0".repeat((-exponent - 1) as usize);
-        return format!("{minus}0.{zeros}{digits}");
-    }
-    let whole = exponent as usize + 1;
-    if digits.len() <= whole {
-        format!("{minus}{digits}{}", "0".repeat(whole - digits.len()))
+        text.push(&digits[..1]);
+        if used > 1 {
+            text.push(b".");
+            text.push(&digits[1..]);
+        }
+        text.push(if exponent < 0 { b"e-" } else { b"e+" });
+        text.push_zeros(usize::from(exponent.abs() < 10));
+        text.push(itoa::Buffer::new().format(exponent.abs()).as_bytes());
+    } else if exponent < 0 {
+        text.push(b"0.");
+        text.push_zeros((-exponent - 1) as usize);
+        text.push(digits);
+    } else if used <= whole {
+        text.push(digits);
+        text.push_zeros(whole - used);
     } else {
-        format!("{minus}{}.{}", &digits[..whole], &digits[whole..])
+        text.push(&digits[..whole]);
+        text.push(b".");
+        text.push(&digits[whole..]);
     }
+    text
+}
+
+/// The first 17 digits of a positive double, rounded, and the decimal exponent
+/// of the first of them.
+fn digits_17(value: f64) -> ([u8; 17], i32) {
+    use std::io::Write;
+    let mut scientific = [0u8; 32];
+    let mut rest = &mut scientific[..];
+    // One digit, a dot, 16 digits, `e`, an exponent of at most four characters.
+    write!(rest, "{value:.16e}").expect("shorter than the buffer");
+    let left = rest.len();
+    let text = &scientific[..scientific.len() - left];
+    let mut digits = [0; 17];
+    digits[0] = text[0];
+    digits[1..].copy_from_slice(&text[2..18]);
+    let exponent = std::str::from_utf8(&text[19..]).unwrap_or_default();
+    (digits, exponent.parse().unwrap_or(0))
 }
 
 /// An 80-bit extended-precision number: what INCRBYFLOAT and HINCRBYFLOAT add
@@ -201,6 +320,13 @@ impl LongDouble {
     /// The number of an integer, exactly.
     pub fn from_i64(value: i64) -> LongDouble {
         LongDouble(X87DoubleExtended::from_i128(i128::from(value)).value)
+    }
+
+    /// The number of a finite double, exactly.
+    pub fn from_f64(value: f64) -> LongDouble {
+        let double = Double::from_bits(u128::from(value.to_bits()));
+        let mut loses = false;
+        LongDouble(double.convert(&mut loses).value)
     }
 
     /// The sum, or None when it is not a finite number.
@@ -320,7 +446,22 @@ mod tests {
             (1.5, "1.5"),
         ];
         for (value, text) in cases {
-            assert_eq!(format_f64(value), text);
+            assert_eq!(format_f64(value).as_bytes(), text.as_bytes(), "{text}");
+        }
+        for (value, text) in [
+            (-0.0, "-0"),
+            (0.0, "0"),
+            (-123.0, "-123"),
+            (99999999999999984.0, "99999999999999984"),
+            (1.0000000000000002e17, "1.0000000000000002e+17"),
+            (-1.7976931348623157e308, "-1.7976931348623157e+308"),
+            (2.2250738585072014e-308, "2.2250738585072014e-308"),
+            (0.00012345678901234567, "0.00012345678901234567"),
+            (1234567.125, "1234567.125"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ] {
+            assert_eq!(format_f64(value).as_bytes(), text.as_bytes(), "{text}");
         }
     }
 
@@ -336,6 +477,28 @@ mod tests {
             "", " 1", "1 ", "nan", "1e", "e5", ".", "1_0", "0x", "1e999", "1e-999",
         ] {
             assert_eq!(parse_f64(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_of_ranges_parse_as_c_strings() {
+        for (text, value) in [
+            ("", 0.0),
+            (" \t1.5", 1.5),
+            ("-0x10", -16.0),
+            ("1e999", f64::INFINITY),
+            ("-1e999", f64::NEG_INFINITY),
+            ("0x1p9999", f64::INFINITY),
+            ("1e-999", 0.0),
+            ("-inf", f64::NEG_INFINITY),
+            ("infinity", f64::INFINITY),
+            ("5\0rest", 5.0),
+            ("\0rest", 0.0),
+        ] {
+            assert_eq!(parse_f64_as_c(text.as_bytes()), Some(value), "{text:?}");
+        }
+        for bad in [" ", "1 ", "nan", "x", "(1", "1(", "--1"] {
+            assert_eq!(parse_f64_as_c(bad.as_bytes()), None, "{bad:?}");
         }
     }
 

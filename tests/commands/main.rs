@@ -1,10 +1,15 @@
 //! Commands over a connection, one file for each group.
 
+mod bitmap;
 mod connection;
 mod generic;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod list;
 mod observing;
 mod server;
+mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;

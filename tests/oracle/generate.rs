@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use redstart::command::docs::{self, Arg, ArgKind};
 use redstart::command::registry::Registry;
-use redstart::command::table::flag;
+use redstart::command::table::{Group, flag};
 
 use super::{pools, rules};
 
@@ -82,6 +82,7 @@ struct Form {
     /// keys must not expire while the test runs.
     timed: bool,
     writes: bool,
+    group: Group,
     weight: u32,
 }
 
@@ -98,6 +99,7 @@ struct Draft<'a> {
     rng: &'a mut SmallRng,
     /// Points in time may be over.
     past: bool,
+    group: Group,
     words: Vec<Vec<u8>>,
     keys: Vec<Vec<u8>>,
 }
@@ -129,6 +131,7 @@ impl Generator {
                 timed: args.iter().any(is_timed),
                 args,
                 writes: entry.has(flag::WRITE),
+                group: entry.command.group,
                 weight: weight.map_or(WEIGHT, |(_, weight)| *weight),
             });
         }
@@ -168,6 +171,7 @@ impl Generator {
             // SET with a time that is over leaves a key that counts until it
             // is looked at; when that is depends on other clocks.
             past: form.name != "set",
+            group: form.group,
             words: Vec::new(),
             keys: Vec::new(),
         };
@@ -295,10 +299,19 @@ impl Draft<'_> {
             }
             (ArgKind::Block(parts), _) => return parts.iter().for_each(|part| self.arg(part)),
             (ArgKind::Key, _) => {
-                let key = pools::key(rng);
+                let key = match self.group {
+                    // Few strings happen to be one.
+                    Group::HyperLogLog => pools::hyperloglog_key(rng),
+                    _ => pools::key(rng),
+                };
                 self.keys.push(key.clone());
                 key
             }
+            (ArgKind::Integer, "offset") if self.group == Group::Bitmap => pools::bit_offset(rng),
+            (ArgKind::Integer, "bit" | "value") if self.group == Group::Bitmap => pools::bit(rng),
+            (ArgKind::String, "encoding") => pools::bit_field_type(rng),
+            (ArgKind::String, "operation") => pools::bit_operation(rng),
+            (ArgKind::String, "subcommand") => pools::hyperloglog_subcommand(rng),
             (ArgKind::Integer, "seconds") => pools::time_to_live(rng, 1),
             (ArgKind::Integer, "milliseconds" | "ttl") => pools::time_to_live(rng, 1000),
             (ArgKind::UnixTime, name) if name.contains("milliseconds") => {

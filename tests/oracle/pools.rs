@@ -137,6 +137,67 @@ pub fn key(rng: &mut SmallRng) -> Vec<u8> {
     }
 }
 
+/// A key that mostly holds a HyperLogLog.
+pub fn hyperloglog_key(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..90 => format!("hll:{}", rng.random_range(0..4)).into_bytes(),
+        _ => key(rng),
+    }
+}
+
+/// What to see of a HyperLogLog.
+pub fn hyperloglog_subcommand(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0 => value(rng),
+        // A list of all registers is long.
+        1 => bytes(one(rng, &["GETREG", "TODENSE"])),
+        _ => bytes(one(rng, &["DECODE", "encoding", "ENCODING", "Decode"])),
+    }
+}
+
+/// Where a bit or a bit field is, mostly in a short string.
+pub fn bit_offset(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..70 => rng.random_range(0..400).to_string().into_bytes(),
+        70..85 => format!("#{}", rng.random_range(-1..40)).into_bytes(),
+        85..88 => rng
+            .random_range(8_388_590..8_388_620)
+            .to_string()
+            .into_bytes(),
+        88..90 => [b"#".to_vec(), integer(rng)].concat(),
+        _ => integer(rng),
+    }
+}
+
+/// One bit, mostly.
+pub fn bit(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..80 => bytes(one(rng, &["0", "1"])),
+        _ => integer(rng),
+    }
+}
+
+/// Sign and width of a bit field.
+pub fn bit_field_type(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..90 => format!("{}{}", one(rng, &["i", "u"]), rng.random_range(1..=64)).into_bytes(),
+        _ => bytes(one(
+            rng,
+            &[
+                "", "i", "u0", "i65", "I8", "u08", "u8\0", "i-1", "8", "float",
+            ],
+        )),
+    }
+}
+
+/// What BITOP does.
+pub fn bit_operation(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0 => value(rng),
+        _ => bytes(one(rng, &["AND", "OR", "XOR", "NOT", "and", "Or"])),
+    }
+}
+
 /// An integer for any purpose.
 pub fn integer(rng: &mut SmallRng) -> Vec<u8> {
     match rng.random_range(0..100) {

@@ -233,9 +233,15 @@ impl Client {
     /// The next reply in the short form.
     #[track_caller]
     pub fn reply(&mut self) -> String {
+        String::from_utf8_lossy(&self.reply_bytes()).into_owned()
+    }
+
+    /// As [`Client::reply`], whatever bytes it has.
+    #[track_caller]
+    pub fn reply_bytes(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         self.read_reply(&mut out);
-        String::from_utf8_lossy(&out).into_owned()
+        out
     }
 
     #[track_caller]

@@ -89,7 +89,8 @@ pub const COMMANDS: &[Command] = &[
             "Have the server acknowledge and then close the connection.",
         )
         .flags(
-            flag::NOSCRIPT
+            flag::UNQUEUED
+                | flag::NOSCRIPT
                 | flag::LOADING
                 | flag::STALE
                 | flag::FAST
@@ -105,7 +106,8 @@ pub const COMMANDS: &[Command] = &[
             "Bring the connection back to the state of a freshly opened one.",
         )
         .flags(
-            flag::NOSCRIPT
+            flag::UNQUEUED
+                | flag::NOSCRIPT
                 | flag::LOADING
                 | flag::STALE
                 | flag::FAST

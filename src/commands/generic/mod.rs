@@ -5,7 +5,7 @@ mod expire;
 mod iterate;
 mod object;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
 use crate::command::table::{Command, Find, Group, cat, flag, key_at, keys_at, kflag};

@@ -11,14 +11,14 @@ use crate::keyspace::{DbIndex, Effect, Keyspace};
 use crate::resp::{Output, Reply};
 
 /// A keyspace with listeners to everything, at a time of its own.
-struct World {
+pub(in crate::commands) struct World {
     keyspace: Keyspace,
     config: Config,
     db: DbIndex,
 }
 
 impl World {
-    fn new() -> World {
+    pub(in crate::commands) fn new() -> World {
         let mut keyspace = Keyspace::new(2);
         keyspace.now_ms = 1_000_000;
         keyspace.effects.record_touched = true;
@@ -73,8 +73,15 @@ impl World {
         (effects, propagation, dirty)
     }
 
+    /// Runs a command and checks all that it gives.
     #[track_caller]
-    fn check(&mut self, words: &str, effects: &str, propagation: &str, dirty: u64) {
+    pub(in crate::commands) fn check(
+        &mut self,
+        words: &str,
+        effects: &str,
+        propagation: &str,
+        dirty: u64,
+    ) {
         let found = self.run(words);
         let expected = (effects.to_owned(), propagation.to_owned(), dirty);
         assert_eq!(found, expected, "{words}");

@@ -403,8 +403,12 @@ fn hscan(ctx: &mut Ctx) -> CmdResult {
         return REPLIED;
     };
     let options = ScanOptions::parse(&mut ctx.args)?;
-    scan_options::reply_pairs(&mut ctx.reply, cursor, &options, |cursor, visit| {
-        hash.scan(cursor, visit)
-    });
+    scan_options::reply_pairs(
+        &mut ctx.reply,
+        cursor,
+        &options,
+        |cursor, visit| hash.scan(cursor, visit),
+        bulk_item,
+    );
     REPLIED
 }

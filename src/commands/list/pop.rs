@@ -80,7 +80,7 @@ impl<'a> Request<'a> {
             number.ok_or_else(|| CmdError::err(error))
         };
         let keys = positive(args.bytes()?, "numkeys should be greater than 0")?;
-        let keys = args.take(keys).ok_or(CmdError::Syntax)?;
+        let keys = args.take(keys)?;
         let end = end_arg(args)?;
         let mut count = None;
         while args.left() > 0 {

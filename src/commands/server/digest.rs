@@ -5,7 +5,8 @@ use sha1::{Digest as _, Sha1};
 
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Keyspace, Str, ValueKind};
-use crate::types::{End, List, Type};
+use crate::types::{Direction, End, List, Type, Zset, ZsetRef};
+use crate::util::num::format_f64;
 
 /// A digest being built.
 #[derive(Clone, Copy, Default)]
@@ -40,9 +41,21 @@ impl Digest {
                 self.append(item.text(&mut itoa::Buffer::new()));
             });
         }
+        if let Some(zset) = Zset::of(entry.value()) {
+            self.add_zset(zset);
+        }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
         }
+    }
+
+    fn add_zset(&mut self, zset: ZsetRef<'_>) {
+        zset.for_each(0..zset.len(), Direction::Ascending, |member, score| {
+            let mut digest = Digest::default();
+            digest.append(member.text(&mut itoa::Buffer::new()));
+            digest.append(format_f64(score).as_bytes());
+            self.add(&digest.0);
+        });
     }
 
     /// The value of a key, zero when there is none.
