@@ -23,6 +23,7 @@
 
 mod shard;
 
+use std::hash::{BuildHasher, Hasher};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
@@ -31,8 +32,8 @@ use rand::Rng;
 
 use crate::util::prefetch;
 use shard::{
-    ADDRESS, BUCKETS_MAX, EXPIRES, LOAD_MAX, SIZES, SLOTS, Shard, buckets_for, owned, tag_of, view,
-    word_of,
+    ADDRESS, BUCKETS_MAX, Bucket, EXPIRES, LOAD_MAX, SIZES, SLOTS, Shard, buckets_for, owned,
+    tag_of, view, word_of,
 };
 
 /// What a table holds: something of one allocation with a key in it, that can
@@ -86,7 +87,9 @@ impl KeyHasher {
     /// The hash of a key, the same in every db.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
-        self.0.hash_one(key)
+        let mut hasher = self.0.build_hasher();
+        hasher.write(key);
+        hasher.finish()
     }
 }
 
@@ -189,18 +192,30 @@ impl<E: Element> Table<E> {
         }
     }
 
-    /// Asks for the likely entry of a hash, from its bucket.
+    /// Asks for the likely entry of a hash, from its bucket. False when it is
+    /// not there but may be in the next, which is asked for then: call
+    /// [`Table::prefetch_further`] later.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
+    pub fn prefetch_entry(&self, hash: u64) -> bool {
+        let Some(shard) = self.shard(hash) else {
+            return true;
+        };
+        let home = shard.home(Table::<E>::pos(shard, hash));
+        let bucket = shard.bucket(home);
+        if prefetch_match(bucket, hash) || bucket.passed() == 0 {
+            return true;
+        }
+        prefetch::line(shard.line(shard.next(home)));
+        false
+    }
+
+    /// Asks for the likely entry of a hash that the bucket of the hash does not
+    /// have, from the next.
+    #[inline]
+    pub fn prefetch_further(&self, hash: u64) {
         if let Some(shard) = self.shard(hash) {
-            let bucket = shard.bucket(shard.home(Table::<E>::pos(shard, hash)));
-            let candidates = bucket.matches(tag_of(hash));
-            if candidates != 0 {
-                let address = bucket.slots[candidates.trailing_zeros() as usize / 8] & ADDRESS;
-                prefetch::line(address);
-                // Small entries often lie across two lines.
-                prefetch::line(address + 40);
-            }
+            let home = shard.home(Table::<E>::pos(shard, hash));
+            prefetch_match(shard.bucket(shard.next(home)), hash);
         }
     }
 
@@ -286,7 +301,9 @@ impl<E: Element> Table<E> {
     /// Changes a boxed value in place.
     pub fn with_entry<R>(&mut self, loc: Loc, change: impl FnOnce(&mut E) -> R) -> R {
         let (shard, index, slot) = self.at(loc);
-        let mut entry = owned::<E>(shard.bucket(index).slots[slot]);
+        let word = shard.bucket(index).slots[slot];
+        assert!(word != 0, "a location of an entry");
+        let mut entry = owned::<E>(word);
         let result = change(&mut entry);
         std::mem::forget(entry); // Still owned by the slot.
         result
@@ -628,6 +645,20 @@ impl<E: Element> Table<E> {
         }
         assert_eq!((len, expires, bytes), (self.len, self.expires, self.bytes));
     }
+}
+
+/// Asks for the first element of a bucket that a hash may belong to, if any.
+#[inline]
+fn prefetch_match(bucket: &Bucket, hash: u64) -> bool {
+    let candidates = bucket.matches(tag_of(hash));
+    if candidates == 0 {
+        return false;
+    }
+    let address = bucket.slots[candidates.trailing_zeros() as usize / 8] & ADDRESS;
+    prefetch::line(address);
+    // Small entries often lie across two lines.
+    prefetch::line(address + 40);
+    true
 }
 
 impl<E: Element> Drop for Table<E> {

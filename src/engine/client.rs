@@ -288,6 +288,13 @@ impl Client {
         self.output.len() + self.in_flight_bytes
     }
 
+    /// Whether output limits may apply: what fits the reply buffer is not
+    /// limited.
+    #[inline]
+    pub fn may_break_output_limit(&self) -> bool {
+        self.soft_limit_since_ns.is_some() || self.output_bytes() > self.reply_room_bytes
+    }
+
     /// The same, as lists and limits count them.
     pub fn pending_output(&self) -> PendingOutput {
         let total = self.output_bytes();

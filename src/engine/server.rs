@@ -136,7 +136,7 @@ impl Server {
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let run_id = random_hex(&mut rng, 40);
         let replication_id = random_hex(&mut rng, 40);
-        let clock = Clock::default();
+        let mut clock = Clock::default();
         let started_unix_us = clock.unix_us(0);
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
@@ -151,7 +151,7 @@ impl Server {
             time_stands: false,
             users: Users::default(),
             stats,
-            now_ns: clock.monotonic_ns(),
+            now_ns: clock.now_ns(),
             clock,
             rng,
             run_id,

@@ -69,14 +69,11 @@ impl Server {
 
     /// Cuts a client off whose unread replies exceed its class's limit, or
     /// what a stranger may leave.
-    #[inline]
     pub fn check_output_limit(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        // What fits the reply buffer is not limited.
-        if client.soft_limit_since_ns.is_none() && client.output_bytes() <= client.reply_room_bytes
-        {
+        if !client.may_break_output_limit() {
             return;
         }
         let limit = self.config.client_output_buffer_limits[client.kind().index()];

@@ -100,7 +100,7 @@ fn postpone(server: &mut Server, id: ClientId) {
 }
 
 /// Calls the handler; `woken_by` is the key that ended its wait.
-#[inline]
+#[inline(always)]
 pub(super) fn call(
     server: &mut Server,
     id: ClientId,
@@ -163,15 +163,17 @@ pub(super) fn finish(
     }
     server.stats.commands[command.index()].calls += 1;
     server.stats.commands_processed += 1;
-    let flags = server.registry[command].flags;
-    if !server.clients.monitors.is_empty() && flags & (flag::SKIP_MONITOR | flag::ADMIN) == 0 {
-        monitor::feed(server, id, argv);
+    if !server.clients.monitors.is_empty() {
+        let flags = server.registry[command].flags;
+        if flags & (flag::SKIP_MONITOR | flag::ADMIN) == 0 {
+            monitor::feed(server, id, argv);
+        }
     }
     finish_run(server, id, command, argv, result)
 }
 
 /// As [`finish`], of one more run of a call that is counted already.
-#[inline]
+#[inline(always)]
 pub(super) fn finish_run(
     server: &mut Server,
     id: ClientId,
@@ -181,7 +183,7 @@ pub(super) fn finish_run(
 ) -> Option<Box<Wait>> {
     server.running = None;
     let start_ns = server.now_ns;
-    server.now_ns = server.clock.monotonic_ns();
+    server.now_ns = server.clock.now_ns();
     let elapsed_ns = server.now_ns.saturating_sub(start_ns);
     let flags = server.registry[command].flags;
     let stats = &mut server.stats.commands[command.index()];
@@ -274,7 +276,9 @@ pub(super) fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::
     }
     let used = client.output_bytes().min(client.reply_room_bytes);
     client.reply_peak_bytes = client.reply_peak_bytes.max(used);
-    server.check_output_limit(id);
+    if client.may_break_output_limit() {
+        server.check_output_limit(id);
+    }
 }
 
 /// `enable-debug-command` and `enable-module-command`.

@@ -73,11 +73,21 @@ impl<'a> Edit<'a> {
     #[inline]
     pub fn replace_value(&mut self, value: NewValue<'_>) {
         self.touch();
-        if let NewValue::Int(number) = value
-            && self.entry().set_int(number)
-        {
-            return;
+        let in_place = match value {
+            NewValue::Int(number) => self.entry().set_int(number),
+            NewValue::Inline(bytes) => {
+                let loc = self.loc;
+                let table = self.db.table_mut();
+                table.with_entry(loc, |entry| entry.set_inline(bytes))
+            }
+            NewValue::Packed(..) | NewValue::Boxed(_) => false,
+        };
+        if !in_place {
+            self.replace_whole(value);
         }
+    }
+
+    fn replace_whole(&mut self, value: NewValue<'_>) {
         self.release_big();
         let loc = self.loc;
         self.db

@@ -53,7 +53,7 @@ const PACKED: u8 = 3;
 
 impl Kind {
     #[inline]
-    fn number(self) -> u8 {
+    const fn number(self) -> u8 {
         match self {
             Kind::Int => 0,
             Kind::Inline => 1,
@@ -207,6 +207,22 @@ impl Entry {
             }
         }
         self
+    }
+
+    /// Overwrites a short string in place; false when the value is of another
+    /// kind or length.
+    pub fn set_inline(&mut self, bytes: &[u8]) -> bool {
+        let view = self.view();
+        let same = view.kind() == Kind::Inline && view.value_size() == bytes.len();
+        if same {
+            // SAFETY: the value field has just this length, and nobody else has
+            // a reference into an entry that is borrowed for change.
+            unsafe {
+                let at = self.at.as_ptr().add(self.view().value_offset());
+                ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
+            }
+        }
+        same
     }
 
     /// Sets or removes the expiry, Unix milliseconds.
@@ -402,9 +418,11 @@ impl<'a> EntryRef<'a> {
     }
 
     fn value_size(self) -> usize {
-        match self.kind() {
-            Kind::Inline | Kind::Packed(_) => usize::from(self.short_at(6)),
-            Kind::Int | Kind::Boxed => 8,
+        const INT: u8 = Kind::Int.number();
+        const BOXED: u8 = Kind::Boxed.number();
+        match self.flags() & 0x0f {
+            INT | BOXED => 8,
+            _ => usize::from(self.short_at(6)),
         }
     }
 

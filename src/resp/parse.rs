@@ -17,6 +17,9 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const BIG_ARG_BYTES: usize = 32 * 1024;
 /// Bytes of an unfinished request after which its arguments are taken over.
 const TAKE_OVER_BYTES: usize = 16 * 1024;
+/// Most arguments of a request of the common kind, and the longest of them.
+const COMMON_ARGS_MAX: usize = 16;
+const COMMON_ARG_BYTES_MAX: u64 = 16 * 1024;
 /// Least that is reserved for a big argument; beyond, it doubles as it fills.
 const RESERVE_BYTES: usize = 256 * 1024;
 /// Most that is kept for the next big argument.
@@ -133,22 +136,37 @@ fn line(buf: &[u8], at: usize) -> Line<'_> {
 #[inline]
 fn short_length(buf: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
     const DIGITS_MAX: usize = 8;
-    let text = &buf[at.min(buf.len())..];
-    if text.first() != Some(&kind) {
-        return None;
-    }
-    let mut number = 0usize;
-    for (index, byte) in text.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            if number == 0 && index > 1 {
-                return None; // A leading zero.
-            }
-            number = number * 10 + usize::from(digit);
-        } else {
-            let complete = *byte == b'\r' && index > 1 && index + 1 < text.len();
-            return complete.then_some((number, at + index + 2));
+    let text = buf.get(at..)?;
+    // One and two digits first, which is what nearly all lengths have; a whole
+    // request has at least six bytes from here on.
+    if let Some(&[first, tens, ones, end, ..]) = text.first_chunk::<6>() {
+        if first != kind || !tens.is_ascii_digit() {
+            return None;
         }
+        let tens = usize::from(tens - b'0');
+        if ones == b'\r' {
+            return Some((tens, at + 4));
+        }
+        if end == b'\r' && tens > 0 && ones.is_ascii_digit() {
+            return Some((tens * 10 + usize::from(ones - b'0'), at + 5));
+        }
+    }
+    match *text {
+        [first, b'0', b'\r', _, ..] if first == kind => return Some((0, at + 4)),
+        [first, b'1'..=b'9', ..] if first == kind => {}
+        _ => return None,
+    }
+    let mut number = 0;
+    for (index, byte) in text[1..].iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let next = index + 3;
+            return (*byte == b'\r' && next <= text.len()).then_some((number, at + next));
+        }
+        if index == DIGITS_MAX {
+            return None;
+        }
+        number = number * 10 + usize::from(digit);
     }
     None
 }
@@ -241,6 +259,35 @@ impl Parser {
         }
     }
 
+    /// A request at the front of `buf` of the common kind: whole, of few and
+    /// short arguments. Gives the bytes that it takes up and adds its arguments
+    /// to `ranges`; None: look closer.
+    #[inline]
+    fn next_common(
+        &self,
+        buf: &[u8],
+        ranges: &mut Vec<Range<u32>>,
+        limits: &Limits,
+    ) -> Option<usize> {
+        if self.pending.is_some() || limits.unauthenticated {
+            return None;
+        }
+        let (count, mut at) = short_length(buf, 0, b'*')?;
+        if !(1..=COMMON_ARGS_MAX).contains(&count) {
+            return None;
+        }
+        let len_max = limits.bulk_bytes_max.min(COMMON_ARG_BYTES_MAX) as usize;
+        for _ in 0..count {
+            let (len, next) = short_length(buf, at, b'$')?;
+            if len > len_max || buf.len() < next + len + 2 {
+                return None;
+            }
+            ranges.push(next as u32..(next + len) as u32);
+            at = next + len + 2;
+        }
+        Some(at)
+    }
+
     /// Looks for the next request at the front of `buf`. The arguments of a
     /// [`Request::Here`] are added to `ranges`; with any other outcome, what
     /// was added means nothing.
@@ -249,6 +296,20 @@ impl Parser {
     /// With the text that Redis answers before it closes the connection.
     #[inline]
     pub fn next(
+        &mut self,
+        buf: &[u8],
+        ranges: &mut Vec<Range<u32>>,
+        limits: &Limits,
+    ) -> Result<Request, ProtocolError> {
+        let given = ranges.len();
+        if let Some(consumed) = self.next_common(buf, ranges, limits) {
+            return Ok(Request::Here { consumed });
+        }
+        ranges.truncate(given);
+        self.next_uncommon(buf, ranges, limits)
+    }
+
+    fn next_uncommon(
         &mut self,
         buf: &[u8],
         ranges: &mut Vec<Range<u32>>,
@@ -264,7 +325,6 @@ impl Parser {
         }
     }
 
-    #[inline]
     fn multibulk(
         &mut self,
         buf: &[u8],

@@ -12,6 +12,9 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 /// Shared values from this length on are not copied into the buffer.
 const SHARE_BYTES: usize = 32 * 1024;
 
+/// Longest header: kind, a 64-bit number with its sign, line end.
+const HEADER_BYTES_MAX: usize = 1 + 20 + 2;
+
 /// A piece of pending output.
 #[derive(Debug)]
 pub enum Chunk {
@@ -205,8 +208,13 @@ impl<'a> Reply<'a> {
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
         let buf = &mut self.out.buf;
+        // Room for the longest once, not for each part.
+        buf.reserve(HEADER_BYTES_MAX);
         buf.push(kind);
-        buf.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        match number {
+            0..=9 => buf.push(b'0' + number as u8),
+            _ => buf.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+        }
         buf.extend_from_slice(b"\r\n");
     }
 

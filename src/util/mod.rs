@@ -8,3 +8,4 @@ pub mod num;
 pub mod partial_sort;
 pub mod prefetch;
 pub mod size_class;
+pub mod ticks;

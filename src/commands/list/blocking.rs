@@ -4,15 +4,15 @@ use super::end_arg;
 use super::moves::{Move, move_one};
 use super::pop::{Request, pop_many, pop_name, pop_one};
 use crate::command::ctx::{CmdResult, Ctx, Done, REPLIED};
-use crate::engine::{TimeoutReply, Wait};
+use crate::engine::{DeniedReply, Wait};
 use crate::types::{End, List, Type};
 
-fn wait(keys: &[&[u8]], until_ms: Option<i64>, on_timeout: TimeoutReply) -> CmdResult {
+fn wait(keys: &[&[u8]], until_ms: Option<i64>, when_denied: DeniedReply) -> CmdResult {
     Ok(Done::Wait(Box::new(Wait {
         keys: keys.iter().map(|key| Box::from(*key)).collect(),
         kind: Type::List,
         until_ms,
-        on_timeout,
+        when_denied,
     })))
 }
 
@@ -44,7 +44,7 @@ fn pop_or_wait(ctx: &mut Ctx, end: End) -> CmdResult {
             return REPLIED;
         }
     }
-    wait(keys, until_ms, TimeoutReply::NullArray)
+    wait(keys, until_ms, DeniedReply::NullArray)
 }
 
 pub(super) fn blmpop(ctx: &mut Ctx) -> CmdResult {
@@ -58,7 +58,7 @@ pub(super) fn blmpop(ctx: &mut Ctx) -> CmdResult {
             return REPLIED;
         }
     }
-    wait(request.keys, until_ms, TimeoutReply::NullArray)
+    wait(request.keys, until_ms, DeniedReply::NullArray)
 }
 
 pub(super) fn blmove(ctx: &mut Ctx) -> CmdResult {
@@ -73,7 +73,7 @@ pub(super) fn blmove(ctx: &mut Ctx) -> CmdResult {
         to,
     };
     if !move_one(ctx, &asked)? {
-        return wait(&[source], until_ms, TimeoutReply::Null);
+        return wait(&[source], until_ms, DeniedReply::Null);
     }
     ctx.propagate_as(&[b"LMOVE", source, destination, from_word, to_word]);
     REPLIED
@@ -89,7 +89,7 @@ pub(super) fn brpoplpush(ctx: &mut Ctx) -> CmdResult {
         to: End::Left,
     };
     if !move_one(ctx, &asked)? {
-        return wait(&[source], until_ms, TimeoutReply::Null);
+        return wait(&[source], until_ms, DeniedReply::Null);
     }
     ctx.propagate_as(&[b"RPOPLPUSH", source, destination]);
     REPLIED

@@ -36,13 +36,13 @@ impl Digest {
         if let Some(string) = Str::of(entry.value()) {
             self.append(string.bytes(&mut itoa::Buffer::new()));
         }
+        if let Some(zset) = Zset::of(entry.value()) {
+            self.add_zset(zset);
+        }
         if let Some(list) = List::of(entry.value()) {
             list.for_range(0, list.len(), End::Left, |item| {
                 self.append(item.text(&mut itoa::Buffer::new()));
             });
-        }
-        if let Some(zset) = Zset::of(entry.value()) {
-            self.add_zset(zset);
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");

@@ -7,14 +7,17 @@ use bytes::Bytes;
 
 use super::conn::{self, Conn, Parsed};
 use crate::command::ctx::CmdError;
-use crate::command::registry::Lookup;
+use crate::command::keyspec::Argv;
+use crate::command::registry::{LastCall, Lookup};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server};
 use crate::exec::dispatch::{self, Outcome};
 use crate::keyspace::DbIndex;
 use crate::resp::ProtocolError;
 
-/// Requests planned ahead of execution.
-const AHEAD: usize = 32;
+/// Requests planned together, while those planned before them are executed.
+const GROUP: usize = 16;
+/// Requests of a group that are touched before the first is looked at further.
+const FURTHER_AFTER: usize = 4;
 
 /// Most bytes of requests that a client may have pending before it has logged in.
 const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1024 * 1024;
@@ -29,6 +32,8 @@ struct Item {
     /// Its bytes in the arena.
     bytes: Range<usize>,
     requests: Range<usize>,
+    /// Bytes of unfinished requests, these included.
+    held_bytes: usize,
     /// What is wrong, and where in its bytes.
     error: Option<(usize, ProtocolError)>,
 }
@@ -73,6 +78,26 @@ fn with_args<R>(
     }
 }
 
+/// The words of a request where they lie.
+struct Words<'a> {
+    ranges: &'a [Range<u32>],
+    /// From the request's start on.
+    buf: &'a [u8],
+}
+
+impl Argv for Words<'_> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.ranges.len()
+    }
+
+    #[inline]
+    fn word(&self, index: usize) -> &[u8] {
+        let range = &self.ranges[index];
+        &self.buf[range.start as usize..range.end as usize]
+    }
+}
+
 /// What is known of a request before it runs.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -81,15 +106,69 @@ struct Plan {
     lookup: Lookup,
     hash: Option<u64>,
     db: DbIndex,
+    /// Its entry lies further than the bucket of its hash, if anywhere.
+    further: bool,
 }
 
-const NO_PLAN: Plan = Plan {
-    item: 0,
-    request: 0,
-    lookup: Lookup::UnknownCommand,
-    hash: None,
-    db: DbIndex::FIRST,
-};
+/// Requests that are executed while the memory of the next is on its way.
+struct Group {
+    plans: [Plan; GROUP],
+    len: usize,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        let none = Plan {
+            item: 0,
+            request: 0,
+            lookup: Lookup::UnknownCommand,
+            hash: None,
+            db: DbIndex::FIRST,
+            further: false,
+        };
+        Group {
+            plans: [none; GROUP],
+            len: 0,
+        }
+    }
+}
+
+impl Group {
+    fn get(&self, index: usize) -> Option<&Plan> {
+        self.plans[..self.len].get(index)
+    }
+
+    /// Starts loading the entry that a request will look at.
+    #[inline]
+    fn touch(&mut self, server: &Server, index: usize) {
+        if let Some(plan) = self.plans[..self.len].get_mut(index)
+            && let Some(hash) = plan.hash
+        {
+            let table = server.keyspace.db(plan.db).table();
+            plan.further = !table.prefetch_entry(hash);
+        }
+    }
+
+    /// The same where the first bucket did not have it.
+    #[inline]
+    fn touch_further(&self, server: &Server, index: usize) {
+        if let Some(plan) = self.get(index)
+            && let (true, Some(hash)) = (plan.further, plan.hash)
+        {
+            server.keyspace.db(plan.db).table().prefetch_further(hash);
+        }
+    }
+}
+
+/// Where planning has come to.
+struct Next {
+    item: usize,
+    request: usize,
+    /// The database that the item's client has selected, as far as is known
+    /// before its requests have run.
+    db: DbIndex,
+    last_call: LastCall,
+}
 
 impl Batch {
     /// Whether there is nothing to execute.
@@ -132,6 +211,7 @@ impl Batch {
         self.items.push(Item {
             conn: index,
             client: conn.client,
+            held_bytes: bytes.len() + conn.parser.held_bytes(),
             bytes,
             requests: first..self.parsed.len(),
             error: error.map(|error| (at, error)),
@@ -159,31 +239,7 @@ impl Batch {
                 client.output.lend(conn::buffer(pool));
             }
         }
-        let mut ahead = [NO_PLAN; AHEAD];
-        let mut next = (0, self.items.first().map_or(0, |item| item.requests.start));
-        // Three positions in one sequence: planned (bucket asked for), touched
-        // (entry asked for), done; each step overlaps the waits of the others.
-        let (mut planned, mut touched, mut done) = (0, 0, 0);
-        loop {
-            while planned < done + AHEAD
-                && let Some(plan) = self.plan(server, arena, &mut next)
-            {
-                ahead[planned % AHEAD] = plan;
-                planned += 1;
-            }
-            while touched < planned.min(done + AHEAD / 2) {
-                let plan = &ahead[touched % AHEAD];
-                if let Some(hash) = plan.hash {
-                    server.keyspace.db(plan.db).table().prefetch_entry(hash);
-                }
-                touched += 1;
-            }
-            if done == planned {
-                break;
-            }
-            self.run(server, conns, arena, ahead[done % AHEAD]);
-            done += 1;
-        }
+        self.execute_ahead(server, conns, arena);
         server.keyspace.forget_hint();
         for item in &mut self.items {
             let Some(conn) = conn_of(conns, item) else {
@@ -196,41 +252,90 @@ impl Batch {
         }
     }
 
-    /// Looks up command and key of the next request, and starts loading the
-    /// bucket that its execution will look into.
-    #[inline]
-    fn plan(&self, server: &Server, arena: &[u8], next: &mut (usize, usize)) -> Option<Plan> {
-        let mut item = self.items.get(next.0)?;
-        while next.1 >= item.requests.end {
-            next.0 += 1;
-            item = self.items.get(next.0)?;
-            next.1 = item.requests.start;
-        }
-        let request = &self.parsed[next.1];
-        let buf = &arena[item.bytes.clone()];
-        let (lookup, hash) = with_args(request, &self.ranges, buf, |argv, _| {
-            let lookup = server.registry.resolve(argv);
-            (lookup, first_key_hash(server, lookup, argv))
-        });
-        let db = server
-            .clients
-            .get(item.client)
-            .map_or(DbIndex::default(), |client| client.db);
-        if let Some(hash) = hash {
-            server.keyspace.db(db).table().prefetch_bucket(hash);
-        }
-        let plan = Plan {
-            item: next.0,
-            request: next.1,
-            lookup,
-            hash,
-            db,
+    /// Executes the requests in order, in groups: while one is executed, the
+    /// entries of the next are asked for, whose buckets have been before.
+    fn execute_ahead(&self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8]) {
+        let mut next = Next {
+            item: 0,
+            request: 0,
+            db: DbIndex::FIRST,
+            last_call: LastCall::default(),
         };
-        next.1 += 1;
-        Some(plan)
+        self.enter(server, &mut next);
+        let (mut group, mut coming) = (Group::default(), Group::default());
+        loop {
+            self.plan(server, arena, &mut next, &mut coming);
+            if group.len == 0 && coming.len == 0 {
+                return;
+            }
+            for index in 0..GROUP + FURTHER_AFTER {
+                coming.touch(server, index);
+                if let Some(touched) = index.checked_sub(FURTHER_AFTER) {
+                    coming.touch_further(server, touched);
+                }
+                if let Some(plan) = group.get(index) {
+                    self.run(server, conns, arena, plan);
+                }
+            }
+            std::mem::swap(&mut group, &mut coming);
+        }
     }
 
-    fn run(&mut self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8], plan: Plan) {
+    /// Begins planning an item, if there is one.
+    fn enter(&self, server: &Server, next: &mut Next) {
+        if let Some(item) = self.items.get(next.item) {
+            next.request = item.requests.start;
+            let client = server.clients.get(item.client);
+            next.db = client.map_or(DbIndex::FIRST, |client| client.db);
+        }
+    }
+
+    /// Looks up commands and keys of the next requests, and starts loading the
+    /// buckets that their execution will look into.
+    fn plan(&self, server: &Server, arena: &[u8], next: &mut Next, group: &mut Group) {
+        group.len = 0;
+        while let Some(item) = self.items.get(next.item)
+            && group.len < GROUP
+        {
+            let end = item.requests.end.min(next.request + GROUP - group.len);
+            let buf = &arena[item.bytes.clone()];
+            let table = server.keyspace.db(next.db).table();
+            let requests = self.parsed[next.request..end].iter();
+            for (request, plan) in requests.zip(&mut group.plans[group.len..]) {
+                let last_call = &mut next.last_call;
+                let (lookup, hash) = match &request.owned {
+                    Some(args) => lookup_and_hash(server, args.as_slice(), last_call),
+                    None => {
+                        let words = Words {
+                            ranges: &self.ranges[request.ranges.clone()],
+                            buf: &buf[request.start..],
+                        };
+                        lookup_and_hash(server, &words, last_call)
+                    }
+                };
+                if let Some(hash) = hash {
+                    table.prefetch_bucket(hash);
+                }
+                *plan = Plan {
+                    item: next.item,
+                    request: next.request,
+                    lookup,
+                    hash,
+                    db: next.db,
+                    further: false,
+                };
+                next.request += 1;
+                group.len += 1;
+            }
+            if next.request == item.requests.end {
+                next.item += 1;
+                self.enter(server, next);
+            }
+        }
+    }
+
+    #[inline]
+    fn run(&self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8], plan: &Plan) {
         let item = &self.items[plan.item];
         let request = &self.parsed[plan.request];
         let Some(conn) = conn_of(conns, item) else {
@@ -242,7 +347,7 @@ impl Batch {
         if client.closing != Closing::No {
             return;
         }
-        client.query_bytes = item.bytes.len() - request.start + conn.parser.held_bytes();
+        client.query_bytes = item.held_bytes - request.start;
         client.args_bytes = request.args_bytes(&self.ranges);
         let buf = &arena[item.bytes.clone()];
         if conn.waiting {
@@ -282,16 +387,22 @@ fn conn_of<'a>(conns: &'a mut [Option<Conn>], item: &Item) -> Option<&'a mut Con
         .filter(|conn| conn.client == item.client)
 }
 
-/// The hash of the first key, where it is the first argument.
-fn first_key_hash(server: &Server, lookup: Lookup, argv: &[&[u8]]) -> Option<u64> {
-    let Lookup::Found(id) = lookup else {
-        return None;
+/// What a request calls, and the hash of its first key where that is the first
+/// argument.
+#[inline]
+fn lookup_and_hash<A: Argv + ?Sized>(
+    server: &Server,
+    argv: &A,
+    last_call: &mut LastCall,
+) -> (Lookup, Option<u64>) {
+    let lookup = server.registry.resolve_again(argv, last_call);
+    let hash = match lookup {
+        Lookup::Found(id) if argv.count() > 1 && server.registry[id].legacy_keys.first == 1 => {
+            Some(server.keyspace.hash(argv.word(1)))
+        }
+        _ => None,
     };
-    let entry = &server.registry[id];
-    if entry.legacy_keys.first != 1 {
-        return None;
-    }
-    argv.get(1).map(|key| server.keyspace.hash(key))
+    (lookup, hash)
 }
 
 /// Executes the requests that a connection had to hold back.

@@ -263,7 +263,7 @@ impl<D: Driver> Reactor<D> {
         let shared = self.shared.clone();
         let mut server = shared.server.lock();
         server.clock.sync();
-        server.now_ns = server.clock.monotonic_ns();
+        server.now_ns = server.clock.now_ns();
         server.check_pause();
         self.housekeeping(&mut server);
         self.batch
