@@ -140,7 +140,7 @@ fn short_length(buf: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
     // One and two digits first, which is what nearly all lengths have; a whole
     // request has at least six bytes from here on.
     if let Some(&[first, tens, ones, end, ..]) = text.first_chunk::<6>() {
-        if first != kind || !matches!(tens, b'0'..=b'9') {
+        if first != kind || !tens.is_ascii_digit() {
             return None;
         }
         let tens = usize::from(tens - b'0');

@@ -120,7 +120,7 @@ impl Ticker {
             return None;
         }
         let cycles = ticks::read().saturating_sub(self.synced);
-        Some((u128::from(cycles) * u128::from(self.ratio) >> 32) as u64)
+        Some(((u128::from(cycles) * u128::from(self.ratio)) >> 32) as u64)
     }
 }
 
