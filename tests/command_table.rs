@@ -44,9 +44,6 @@ const LATER: &[&str] = &[
     "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
     "dump migrate restore sort sort_ro wait",
-    // list
-    "blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos",
-    "lpush lpushx lrange lrem lset ltrim rpop rpoplpush rpush rpushx",
     // pubsub
     "psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe",
     "unsubscribe",
@@ -54,9 +51,6 @@ const LATER: &[&str] = &[
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
     // server
     "acl failover psync replconf replicaof restore-asking slaveof sync",
-    // set
-    "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers",
-    "smismember smove spop srandmember srem sscan sunion sunionstore",
     // stream
     "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
     "xreadgroup xrevrange xsetid xtrim",

@@ -135,14 +135,13 @@ impl<'a> Args<'a> {
     /// # Errors
     /// Syntax, not a number, or negative.
     pub fn wait_until(&mut self, now_ms: i64) -> Result<Option<i64>, CmdError> {
-        let seconds = num::parse_f64(self.bytes()?)
+        let seconds = num::LongDouble::parse(self.bytes()?)
             .ok_or_else(|| CmdError::err("timeout is not a float or out of range"))?;
-        let timeout_ms = (seconds * 1000.0).ceil();
         // Redis: what does not fit an integer counts as negative.
-        if timeout_ms < 0.0 || timeout_ms >= i64::MAX as f64 {
-            return Err(CmdError::err("timeout is negative"));
-        }
-        let timeout_ms = timeout_ms as i64;
+        let timeout_ms = seconds
+            .ceil_of_thousandfold()
+            .filter(|timeout_ms| *timeout_ms >= 0);
+        let timeout_ms = timeout_ms.ok_or_else(|| CmdError::err("timeout is negative"))?;
         Ok((timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms)))
     }
 

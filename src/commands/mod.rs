@@ -9,8 +9,10 @@ pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 mod items;
+pub mod list;
 mod scan_options;
 pub mod server;
+pub mod set;
 pub mod sorted_set;
 pub mod string;
 pub mod transactions;
@@ -27,6 +29,7 @@ pub const FAMILIES: &[&[Command]] = &[
     geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
+    list::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,
@@ -35,6 +38,7 @@ pub const FAMILIES: &[&[Command]] = &[
     server::module::COMMANDS,
     server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
+    set::COMMANDS,
     sorted_set::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,

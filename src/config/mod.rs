@@ -51,6 +51,7 @@ pub use rewrite::Extra;
 pub use set::{Changes, Circumstances, Named, SetError, find, is_sensitive, pairs};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
+pub use value::parse_memory;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -173,7 +173,7 @@ pub(super) fn format_choice(names: &[(&'static str, u32)], code: u32) -> String 
 
 /// Parses an amount of memory. As in Redis, no digits are 0, and what exceeds
 /// 64 bits saturates before the unit and wraps with it.
-pub(super) fn parse_memory(arg: &[u8]) -> Option<u64> {
+pub fn parse_memory(arg: &[u8]) -> Option<u64> {
     let arg = c_text(arg);
     let digits = arg.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, unit) = arg.split_at(digits);

@@ -229,6 +229,11 @@ impl Intset {
         self.0.capacity()
     }
 
+    /// Gives back what the bytes do not need.
+    pub fn shrink_to_fit(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// For reading.
     #[inline]
     pub fn as_ref(&self) -> IntsetRef<'_> {

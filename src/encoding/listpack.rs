@@ -9,10 +9,12 @@
 //! next change. Reading and changing trust that the bytes are well formed:
 //! what comes from outside goes through [`validate`] first.
 
+mod deque;
 mod item;
 #[cfg(test)]
 mod tests;
 
+pub use deque::ListpackDeque;
 pub use item::Item;
 
 use crate::util::num::canonical_i64;
@@ -28,6 +30,9 @@ const EMPTY: [u8; HEADER + 1] = [HEADER as u8 + 1, 0, 0, 0, 0, 0, END];
 /// Bytes beyond which nothing may be added: far from the 4 GB where the
 /// header's field ends.
 const BYTES_MAX: usize = 1 << 30;
+
+/// Smaller allocations are kept when the listpack shrinks.
+const SHRINK_FROM_BYTES: usize = 4096;
 
 /// Whether untrusted bytes are a well-formed listpack: every element inside
 /// and consistent, the header right. Never panics; time grows with the length.
@@ -48,6 +53,15 @@ pub fn validate(bytes: &[u8]) -> bool {
     }
     let announced = count_field(bytes);
     announced == COUNT_UNKNOWN || announced == count
+}
+
+/// Writes the header of a listpack of `count` elements.
+#[inline]
+fn write_header(bytes: &mut [u8], count: usize) {
+    let total = u32::try_from(bytes.len()).expect("kept below BYTES_MAX by the caller");
+    bytes[..4].copy_from_slice(&total.to_le_bytes());
+    let field = count.min(COUNT_UNKNOWN) as u16;
+    bytes[4..HEADER].copy_from_slice(&field.to_le_bytes());
 }
 
 #[inline]
@@ -407,6 +421,25 @@ impl Listpack {
         removed
     }
 
+    /// Removes the elements at these offsets, which are in ascending order, in
+    /// one pass.
+    pub fn remove_all(&mut self, offsets: &[usize]) {
+        let Some(&first) = offsets.first() else {
+            return;
+        };
+        let mut to = first;
+        for (index, &at) in offsets.iter().enumerate() {
+            let from = at + entry_len(&self.0, at);
+            let until = offsets.get(index + 1).copied().unwrap_or(self.0.len());
+            self.0.copy_within(from..until, to);
+            to += until - from;
+        }
+        self.0.truncate(to);
+        self.set_total();
+        self.add_to_count(-(offsets.len() as isize));
+        self.give_back();
+    }
+
     /// Removes the element at `at`, which is the one of index `kept`, and all
     /// after it.
     pub fn truncate(&mut self, at: usize, kept: usize) {
@@ -493,9 +526,10 @@ impl Listpack {
         }
     }
 
-    /// Gives back an allocation of which less than half is used.
+    /// Gives back a big allocation of which less than half is used. Small ones
+    /// may be buffers for changes, that will be needed again.
     fn give_back(&mut self) {
-        if self.0.len() < self.0.capacity() / 2 {
+        if self.0.capacity() >= SHRINK_FROM_BYTES && self.0.len() < self.0.capacity() / 2 {
             self.0.shrink_to(size_class(self.0.len()));
         }
     }

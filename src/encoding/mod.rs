@@ -10,5 +10,6 @@ pub mod intset;
 pub mod listpack;
 pub mod member;
 pub mod ordered;
+pub mod quicklist;
 pub mod scored;
 pub mod table;

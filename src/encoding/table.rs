@@ -107,6 +107,16 @@ pub struct Loc {
     slot: u16,
 }
 
+impl Loc {
+    fn new(directory: usize, bucket: usize, slot: usize) -> Loc {
+        Loc {
+            directory: directory as u32,
+            bucket: bucket as u16,
+            slot: slot as u16,
+        }
+    }
+}
+
 /// A hash table of elements. See the module for its shape.
 pub struct Table<E: Element> {
     hasher: KeyHasher,
@@ -225,11 +235,7 @@ impl<E: Element> Table<E> {
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Loc> {
         let shard = self.shard(hash)?;
         let (bucket, slot) = shard.find::<E>(Table::<E>::pos(shard, hash), tag_of(hash), key)?;
-        Some(Loc {
-            directory: self.directory_index(hash) as u32,
-            bucket: bucket as u16,
-            slot: slot as u16,
-        })
+        Some(Loc::new(self.directory_index(hash), bucket, slot))
     }
 
     fn at(&self, loc: Loc) -> (Shard, usize, usize) {
@@ -267,11 +273,7 @@ impl<E: Element> Table<E> {
         self.len += 1;
         self.expires += (word & EXPIRES) as usize;
         let (bucket, slot) = shard.place(tag_of(hash), word);
-        Loc {
-            directory: self.directory_index(hash) as u32,
-            bucket: bucket as u16,
-            slot: slot as u16,
-        }
+        Loc::new(self.directory_index(hash), bucket, slot)
     }
 
     /// Takes an entry out.
@@ -572,8 +574,13 @@ impl<E: Element> Table<E> {
         cursor
     }
 
-    /// A random element, near enough to uniform.
+    /// A random element; each is as likely as any other.
     pub fn random(&self, rng: &mut impl Rng) -> Option<E::View<'_>> {
+        self.random_loc(rng).map(|loc| self.entry(loc))
+    }
+
+    /// As [`Table::random`], where it stands.
+    pub fn random_loc(&self, rng: &mut impl Rng) -> Option<Loc> {
         self.random_where(rng, |_| true)
     }
 
@@ -582,43 +589,63 @@ impl<E: Element> Table<E> {
         if self.expires == 0 {
             return None;
         }
-        self.random_where(rng, |word| word & EXPIRES != 0)
+        let loc = self.random_where(rng, |word| word & EXPIRES != 0)?;
+        Some(self.entry(loc))
     }
 
-    fn random_where(&self, rng: &mut impl Rng, wanted: fn(u64) -> bool) -> Option<E::View<'_>> {
+    /// A random shard, in proportion to its slots, by directory index.
+    fn random_shard(&self, rng: &mut impl Rng) -> usize {
+        // The directory names a shard the more often the shallower it is. Both
+        // this and its size make up for it, against the most that can be.
+        let most = (BUCKETS_MAX as u64) << self.depth;
+        loop {
+            let index = rng.random_range(0..self.directory.len());
+            let shard = self.directory[index];
+            let weight = (shard.buckets() as u64) << shard.depth();
+            if self.shards == 1 || rng.random_range(0..most) < weight {
+                return index;
+            }
+        }
+    }
+
+    fn random_where(&self, rng: &mut impl Rng, wanted: fn(u64) -> bool) -> Option<Loc> {
         if self.len == 0 {
             return None;
         }
-        // A random slot until one fits: fair among the slots of a bucket. Then,
-        // where few do, the first that fits after a random bucket.
+        // A random slot until one fits. Then, where few do, any that fits of
+        // the first shard with such after a random one.
         for _ in 0..64 {
-            let hash: u64 = rng.random();
-            let shard = self.shard(hash)?;
-            let word = shard.bucket(shard.home(Table::<E>::pos(shard, hash))).slots
-                [(hash % SLOTS as u64) as usize];
+            let directory = self.random_shard(rng);
+            let shard = self.directory[directory];
+            let chosen = rng.random_range(0..shard.buckets() * SLOTS);
+            let (bucket, slot) = (chosen / SLOTS, chosen % SLOTS);
+            let word = shard.bucket(bucket).slots[slot];
             if word != 0 && wanted(word) {
-                return view::<E>(word);
+                return Some(Loc::new(directory, bucket, slot));
             }
         }
-        let start = rng.random_range(0..self.directory.len());
-        let order = (start..self.directory.len()).chain(0..start);
-        for shard in order.map(|index| self.directory[index]) {
-            let fitting = || shard.words().filter(|(_, word)| wanted(*word));
+        let start = self.random_shard(rng);
+        for directory in (start..self.directory.len()).chain(0..start) {
+            let fitting = || {
+                let slots = self.directory[directory].occupied();
+                slots.filter(|(_, _, word)| wanted(*word))
+            };
             let count = fitting().count();
             if count > 0 {
                 let chosen = fitting().nth(rng.random_range(0..count));
-                return chosen.and_then(|(_, word)| view::<E>(word));
+                return chosen.map(|(bucket, slot, _)| Loc::new(directory, bucket, slot));
             }
         }
         None
     }
 
-    /// Every element, in hash order of the shards.
+    /// Every element, in hash order of the shards. Those to come are asked for
+    /// ahead.
     pub fn iter(&self) -> impl Iterator<Item = E::View<'_>> {
         self.distinct_shards()
             .into_iter()
-            .flat_map(Shard::words)
-            .filter_map(|(_, word)| view::<E>(word))
+            .flat_map(Shard::words_ahead)
+            .filter_map(view::<E>)
     }
 
     /// Panics when the structure contradicts itself (tests, DEBUG).

@@ -41,6 +41,8 @@ pub struct CollectionEdit<'a, T: Collection> {
     /// Looked at for change; else nothing needs to be put back.
     modified: bool,
     touched: bool,
+    /// The key appears with it.
+    is_new: bool,
 }
 
 impl<'a> DbRef<'a> {
@@ -96,6 +98,7 @@ impl<'a> DbRef<'a> {
         self.discard(key);
         let mut edit = CollectionEdit::new(self, key, None, Held::Owned(value));
         edit.modified = true;
+        edit.is_new = !existed;
         edit.changed(event);
     }
 
@@ -139,6 +142,7 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
             held,
             modified: false,
             touched: false,
+            is_new: loc.is_none(),
         }
     }
 
@@ -157,19 +161,24 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
     /// Counts so many changes, and names them; none are not worth an event.
     #[inline]
     pub fn changed_by(&mut self, count: usize, event: Event) {
-        if count == 0 {
-            return;
+        if count > 0 {
+            self.changed_too(event);
+            self.db.keyspace.effects.dirty += count as u64;
         }
+    }
+
+    /// Names a change that is counted with another one, or not at all.
+    #[inline]
+    pub fn changed_too(&mut self, event: Event) {
         if !self.touched {
             self.touched = true;
             let index = self.db.index();
             self.db.keyspace.effects.touched(index, self.key);
-            if self.loc.is_none() {
+            if self.is_new {
                 self.db.notify(event::NEW, self.key);
             }
         }
         self.db.notify(event, self.key);
-        self.db.keyspace.effects.dirty += count as u64;
     }
 
     /// Counts more changes that go by the same event.
@@ -181,6 +190,14 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
     #[inline]
     pub fn notify(&mut self, event: Event) {
         self.db.notify(event, self.key);
+    }
+
+    /// Puts another collection in the place of this one.
+    pub fn replace(&mut self, value: T) {
+        self.modified = true;
+        if let Held::Boxed(object) = std::mem::replace(&mut self.held, Held::Owned(value)) {
+            self.db.keyspace.lazyfree.object_if_big(object);
+        }
     }
 
     /// The time at which the command runs, Unix milliseconds.

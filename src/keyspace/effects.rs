@@ -43,6 +43,18 @@ pub mod event {
             name,
         }
     }
+    const fn set(name: &'static str) -> Event {
+        Event {
+            class: class::SET,
+            name,
+        }
+    }
+    pub const SADD: Event = set("sadd");
+    pub const SREM: Event = set("srem");
+    pub const SPOP: Event = set("spop");
+    pub const SDIFFSTORE: Event = set("sdiffstore");
+    pub const SINTERSTORE: Event = set("sinterstore");
+    pub const SUNIONSTORE: Event = set("sunionstore");
     const fn hash(name: &'static str) -> Event {
         Event {
             class: class::HASH,
@@ -73,6 +85,12 @@ pub mod event {
     pub const HDEL: Event = hash("hdel");
     pub const HINCRBY: Event = hash("hincrby");
     pub const HINCRBYFLOAT: Event = hash("hincrbyfloat");
+    const fn list(name: &'static str) -> Event {
+        Event {
+            class: class::LIST,
+            name,
+        }
+    }
     pub const SET: Event = string("set");
     pub const APPEND: Event = string("append");
     pub const SETRANGE: Event = string("setrange");
@@ -80,6 +98,14 @@ pub mod event {
     pub const PFADD: Event = string("pfadd");
     pub const INCRBY: Event = string("incrby");
     pub const INCRBYFLOAT: Event = string("incrbyfloat");
+    pub const LPUSH: Event = list("lpush");
+    pub const RPUSH: Event = list("rpush");
+    pub const LPOP: Event = list("lpop");
+    pub const RPOP: Event = list("rpop");
+    pub const LINSERT: Event = list("linsert");
+    pub const LSET: Event = list("lset");
+    pub const LREM: Event = list("lrem");
+    pub const LTRIM: Event = list("ltrim");
     pub const DEL: Event = generic("del");
     pub const EXPIRE: Event = generic("expire");
     pub const PERSIST: Event = generic("persist");
@@ -129,7 +155,7 @@ pub struct Effects {
     pub record_classes: u32,
     /// Whether anybody waits for keys to appear (blocking commands).
     pub record_ready: bool,
-    /// Whether expiries are propagated (AOF, replicas).
+    /// Whether expiries, like commands, are propagated (AOF, replicas).
     pub record_expired: bool,
     log: Vec<Effect>,
 }

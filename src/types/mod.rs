@@ -3,14 +3,14 @@
 mod collection;
 mod hash;
 mod list;
-mod set;
+pub mod set;
 mod string;
 mod zset;
 
 pub use collection::{Collection, Packed};
 pub use hash::{Hash, HashLimits, HashRef};
-pub use list::{List, ListRef};
-pub use set::{Set, SetRef};
+pub use list::{End, List, ListLimits, ListRef, Side, list_limits, set_plain_from_bytes};
+pub use set::{Set, SetLimits, SetRef};
 pub use string::{StrBuf, StrRef};
 pub use zset::{
     Direction, LexBound, LexRange, Limits as ZsetLimits, ScoreRange, StoredScore, Zset, ZsetRef,

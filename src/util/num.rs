@@ -2,7 +2,7 @@
 //! 80-bit long doubles that INCRBYFLOAT computes with.
 
 use rustc_apfloat::ieee::{Double, X87DoubleExtended};
-use rustc_apfloat::{Float, FloatConvert, Status};
+use rustc_apfloat::{Float, FloatConvert, Round, Status};
 
 /// Parses a signed 64-bit integer the way commands accept one: an optional
 /// minus, no plus, no blanks, no leading zeros, no `-0`.
@@ -304,12 +304,20 @@ impl LongDouble {
             }
             Literal::Nan | Literal::Invalid => return None,
         };
-        let parsed =
-            X87DoubleExtended::from_str_r(&number, rustc_apfloat::Round::NearestTiesToEven).ok()?;
+        let parsed = X87DoubleExtended::from_str_r(&number, Round::NearestTiesToEven).ok()?;
         // Redis: what is too small to be exact passes, unless nothing is left.
         let vanished = parsed.status.intersects(Status::UNDERFLOW) && parsed.value.is_zero();
         let out_of_range = vanished || parsed.status.intersects(Status::OVERFLOW);
         (!out_of_range).then_some(LongDouble(parsed.value))
+    }
+
+    /// A thousand times as much, rounded up, if that fits.
+    pub fn ceil_of_thousandfold(self) -> Option<i64> {
+        let product = (self.0 * LongDouble::from_i64(1000).0).value;
+        let rounded = product.to_i128_r(64, Round::TowardPositive, &mut false);
+        let fits = !rounded.status.contains(Status::INVALID_OP);
+        fits.then_some(rounded.value)
+            .and_then(|value| i64::try_from(value).ok())
     }
 
     /// Whether it is neither infinite nor no number at all.
@@ -521,5 +529,24 @@ mod tests {
         assert_eq!(add("9999", "1e-4940"), "9999");
         assert!(LongDouble::parse(b"1e-4960").is_none());
         assert!(LongDouble::parse(b"1e4940").is_none());
+    }
+
+    #[test]
+    fn timeouts_round_up() {
+        for (text, thousandfold) in [
+            ("0", Some(0)),
+            ("1.5", Some(1500)),
+            ("0.001", Some(1)),
+            ("0.0001", Some(1)),
+            ("1e-4940", Some(1)),
+            ("-0.0001", Some(0)),
+            ("-1", Some(-1000)),
+            ("9223372036854775.807", Some(i64::MAX)),
+            ("9223372036854775.808", None),
+            ("1e400", None),
+        ] {
+            let number = LongDouble::parse(text.as_bytes()).unwrap();
+            assert_eq!(number.ceil_of_thousandfold(), thousandfold, "{text}");
+        }
     }
 }

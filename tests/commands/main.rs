@@ -6,8 +6,10 @@ mod generic;
 mod geo;
 mod hash;
 mod hyperloglog;
+mod list;
 mod observing;
 mod server;
+mod set;
 mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod debug;
+mod debug_encoding;
 mod digest;
 mod doctor;
 pub mod info;
@@ -11,6 +12,7 @@ mod lolwut;
 mod mallctl;
 pub mod memory;
 pub mod module;
+mod serialized;
 pub mod shutdown;
 pub mod slowlog;
 

@@ -91,6 +91,16 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// As [`is_text`](Item::is_text), for many elements and one text, whose
+    /// integer (`canonical_i64`) is told.
+    #[inline]
+    pub fn is_text_or_number(self, text: &[u8], number: Option<i64>) -> bool {
+        match self {
+            Item::Bytes(bytes) => bytes == text,
+            Item::Int(value) => number == Some(value),
+        }
+    }
+
     /// Bytes that the element takes in a listpack.
     #[inline]
     pub fn encoded_len(self) -> usize {

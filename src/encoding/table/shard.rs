@@ -8,6 +8,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
 use super::{Element, View};
+use crate::util::prefetch;
 
 pub(super) const SLOTS: usize = 7;
 /// Entries per bucket at which a shard grows (of 7 slots).
@@ -18,6 +19,8 @@ pub(super) const SIZES: [u16; 28] = [
     223, 239, 255,
 ];
 pub(super) const BUCKETS_MAX: usize = 255;
+/// Buckets whose elements are prefetched while going through a shard.
+const BUCKETS_AHEAD: usize = 3;
 pub(super) const ADDRESS: u64 = 0x0000_ffff_ffff_fff8;
 pub(super) const EXPIRES: u64 = 1;
 
@@ -206,13 +209,37 @@ impl Shard {
         word
     }
 
-    /// All occupied (tag, word) pairs.
-    pub(super) fn words(self) -> impl Iterator<Item = (u8, u64)> {
+    /// All occupied slots: bucket, slot, word.
+    pub(super) fn occupied(self) -> impl Iterator<Item = (usize, usize, u64)> {
         (0..self.buckets()).flat_map(move |index| {
             (0..SLOTS).filter_map(move |slot| {
-                let bucket = self.bucket(index);
-                (bucket.slots[slot] != 0).then(|| (bucket.tag(slot), bucket.slots[slot]))
+                let word = self.bucket(index).slots[slot];
+                (word != 0).then_some((index, slot, word))
             })
+        })
+    }
+
+    /// All occupied (tag, word) pairs.
+    pub(super) fn words(self) -> impl Iterator<Item = (u8, u64)> {
+        let tag = move |index, slot| self.bucket(index).tag(slot);
+        self.occupied()
+            .map(move |(index, slot, word)| (tag(index, slot), word))
+    }
+
+    /// All slot words of the shard, free ones too. The elements of the buckets
+    /// to come are prefetched.
+    pub(super) fn words_ahead(self) -> impl Iterator<Item = u64> {
+        let ask = move |index: usize| {
+            if index < self.buckets() {
+                for word in self.bucket(index).slots {
+                    prefetch::line(word & ADDRESS);
+                }
+            }
+        };
+        (0..BUCKETS_AHEAD).for_each(ask);
+        (0..self.buckets()).flat_map(move |index| {
+            ask(index + BUCKETS_AHEAD);
+            self.bucket(index).slots
         })
     }
 

@@ -84,6 +84,36 @@ fn an_emptied_table_gives_its_memory_back_once() {
 }
 
 #[test]
+fn random_elements_are_equally_likely() {
+    let mut rng = SmallRng::seed_from_u64(1);
+    // One shard; several of different sizes; and of different depths.
+    for (len, kept_of_upper) in [(5, 1), (60, 1), (2_000, 1), (6_000, 1), (6_000, 40)] {
+        let mut table = Members::new(KeyHasher::new());
+        for i in 0..len {
+            put(&mut table, format!("{i}").as_bytes(), i);
+        }
+        for i in (0..len).filter(|i| i % kept_of_upper != 0) {
+            let key = format!("{i}");
+            if table.hasher.hash(key.as_bytes()) >> 63 == 1 {
+                delete(&mut table, key.as_bytes());
+            }
+        }
+        let len = table.len();
+        let mut counts: HashMap<Vec<u8>, usize> = HashMap::new();
+        for _ in 0..len * 40 {
+            let key = table.random(&mut rng).unwrap().key().to_vec();
+            *counts.entry(key).or_default() += 1;
+        }
+        let missing = len - counts.len();
+        let distances = counts.values().map(|count| (*count as f64 - 40.0).powi(2));
+        let chi_square = (distances.sum::<f64>() + missing as f64 * 1600.0) / 40.0;
+        // Its mean and deviation are those of the distribution, one less aside.
+        let limit = len as f64 + 6.0 * (2.0 * len as f64).sqrt();
+        assert!(chi_square < limit, "{len}: {chi_square} of {limit}");
+    }
+}
+
+#[test]
 fn random_elements_spread() {
     let mut table = Members::new(KeyHasher::new());
     let mut rng = SmallRng::seed_from_u64(1);
