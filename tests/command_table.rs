@@ -51,9 +51,6 @@ const LATER: &[&str] = &[
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
     // server
     "acl failover psync replconf replicaof restore-asking slaveof sync",
-    // set
-    "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers",
-    "smismember smove spop srandmember srem sscan sunion sunionstore",
     // stream
     "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
     "xreadgroup xrevrange xsetid xtrim",

@@ -38,6 +38,17 @@ pub enum Propagation {
     As(Vec<Vec<Vec<u8>>>),
 }
 
+impl Propagation {
+    /// Adds a command.
+    pub fn push(&mut self, argv: &[&[u8]]) {
+        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
+        match self {
+            Propagation::As(commands) => commands.push(argv),
+            Propagation::Verbatim => *self = Propagation::As(vec![argv]),
+        }
+    }
+}
+
 /// The context of one call.
 pub struct Ctx<'a> {
     /// The arguments after the name.
@@ -66,10 +77,14 @@ impl Ctx<'_> {
 
     /// Goes to AOF and replicas as this command instead of as it came.
     pub fn propagate_as(&mut self, argv: &[&[u8]]) {
-        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
-        match self.propagation {
-            Propagation::As(commands) => commands.push(argv),
-            Propagation::Verbatim => *self.propagation = Propagation::As(vec![argv]),
+        if self.is_heard() {
+            self.propagation.push(argv);
         }
+    }
+
+    /// Whether there is an AOF or a replica to propagate to.
+    #[inline]
+    pub fn is_heard(&mut self) -> bool {
+        self.db.keyspace().effects.record_expired
     }
 }

@@ -1,7 +1,16 @@
 //! Elements of collections in replies.
 
+use crate::command::ctx::CmdError;
+use crate::config::Config;
 use crate::encoding::listpack::Item;
+use crate::engine::ClientKind;
 use crate::resp::Reply;
+
+/// Elements that are replied at most where one may come again and again.
+/// Longer arrays are refused by clients too (hiredis).
+const REPEATED_MAX: usize = u32::MAX as usize;
+/// How many of them are written between two looks at the length of the reply.
+const REPEATED_AT_ONCE: usize = 1024;
 
 /// An element as a bulk string.
 #[inline]
@@ -10,4 +19,29 @@ pub(super) fn bulk_item(reply: &mut Reply<'_>, item: Item<'_>) {
         Item::Int(number) => reply.bulk_integer(number),
         Item::Bytes(bytes) => reply.bulk(bytes),
     }
+}
+
+/// An array of `count` elements by chance, each written by `element`.
+///
+/// # Errors
+/// More than any client could read.
+pub(super) fn repeat(
+    reply: &mut Reply<'_>,
+    config: &Config,
+    count: usize,
+    mut element: impl FnMut(&mut Reply<'_>),
+) -> Result<(), CmdError> {
+    if count > REPEATED_MAX {
+        return Err(CmdError::OutOfRange);
+    }
+    reply.array(count);
+    let mut left = count;
+    // Redis: a client that is cut off meanwhile needs no more.
+    let limit = config.client_output_buffer_limits[ClientKind::Normal.index()].hard_bytes;
+    while left > 0 && (limit == 0 || reply.pending_bytes() as u64 <= limit) {
+        let some = left.min(REPEATED_AT_ONCE);
+        (0..some).for_each(|_| element(reply));
+        left -= some;
+    }
+    Ok(())
 }

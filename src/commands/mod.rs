@@ -12,6 +12,7 @@ mod items;
 pub mod list;
 mod scan_options;
 pub mod server;
+pub mod set;
 pub mod sorted_set;
 pub mod string;
 pub mod transactions;
@@ -37,6 +38,7 @@ pub const FAMILIES: &[&[Command]] = &[
     server::module::COMMANDS,
     server::shutdown::COMMANDS,
     server::slowlog::COMMANDS,
+    set::COMMANDS,
     sorted_set::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,

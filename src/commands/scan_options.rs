@@ -143,6 +143,32 @@ fn walk<T>(
     cursor
 }
 
+/// Scans a collection of elements and replies, as [`reply_pairs`] does.
+pub(super) fn reply_items<'a>(
+    reply: &mut Reply<'_>,
+    cursor: u64,
+    options: &ScanOptions<'_>,
+    mut step: impl FnMut(u64, &mut dyn FnMut(Item<'a>)) -> u64,
+) {
+    let mut found = Vec::new();
+    let cursor = walk(
+        cursor,
+        options,
+        |cursor, visit| step(cursor, visit),
+        |item: Item<'a>| {
+            if options.takes(item) {
+                found.push(item);
+            }
+        },
+    );
+    reply.array(2);
+    reply.bulk(itoa::Buffer::new().format(cursor).as_bytes());
+    reply.array(found.len());
+    for item in found {
+        bulk_item(reply, item);
+    }
+}
+
 /// Scans a collection of elements with something to each (fields with values,
 /// members with scores) and replies. `step` visits what is next at a cursor
 /// and gives the next one; `reply_value` writes what belongs to an element.

@@ -11,7 +11,7 @@ use super::dispatch;
 use crate::command::ctx::CmdError;
 use crate::command::registry::CommandId;
 use crate::engine::{
-    Blocked, Client, ClientId, Closing, Flags, Server, TimeoutReply, Unblock, Wait,
+    Blocked, Client, ClientId, Closing, DeniedReply, Flags, Server, Unblock, Wait,
 };
 use crate::keyspace::DbIndex;
 
@@ -100,13 +100,14 @@ pub fn end_waits(server: &mut Server) {
 
 /// Ends a wait in vain.
 pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
-    let Some(blocked) = server.waiting.remove(id) else {
+    if server.waiting.remove(id).is_none() {
         return;
-    };
+    }
     server.client(id).output.begin();
     let mark = server.client(id).output.mark();
     match how {
-        Unblock::Timeout => reply_in_vain(server, id, blocked.wait.on_timeout),
+        // Redis: even where the command's other replies are strings.
+        Unblock::Timeout => server.reply(id).null_array(),
         Unblock::Error => {
             let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
             dispatch::write_error(server, id, &CmdError::line(text.into()));
@@ -116,10 +117,10 @@ pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
     dispatch::after_reply(server, id, mark);
 }
 
-/// The reply of a wait that cannot be, or was in vain.
-pub fn reply_in_vain(server: &mut Server, id: ClientId, reply: TimeoutReply) {
+/// The reply of a wait that is not allowed.
+pub fn reply_denied(server: &mut Server, id: ClientId, reply: DeniedReply) {
     match reply {
-        TimeoutReply::NullArray => server.reply(id).null_array(),
-        TimeoutReply::Null => server.reply(id).null(),
+        DeniedReply::NullArray => server.reply(id).null_array(),
+        DeniedReply::Null => server.reply(id).null(),
     }
 }

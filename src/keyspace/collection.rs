@@ -41,6 +41,8 @@ pub struct CollectionEdit<'a, T: Collection> {
     /// Looked at for change; else nothing needs to be put back.
     modified: bool,
     touched: bool,
+    /// The key appears with it.
+    is_new: bool,
 }
 
 impl<'a> DbRef<'a> {
@@ -96,6 +98,7 @@ impl<'a> DbRef<'a> {
         self.discard(key);
         let mut edit = CollectionEdit::new(self, key, None, Held::Owned(value));
         edit.modified = true;
+        edit.is_new = !existed;
         edit.changed(event);
     }
 
@@ -139,6 +142,7 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
             held,
             modified: false,
             touched: false,
+            is_new: loc.is_none(),
         }
     }
 
@@ -170,7 +174,7 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
             self.touched = true;
             let index = self.db.index();
             self.db.keyspace.effects.touched(index, self.key);
-            if self.loc.is_none() {
+            if self.is_new {
                 self.db.notify(event::NEW, self.key);
             }
         }
@@ -186,6 +190,14 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
     #[inline]
     pub fn notify(&mut self, event: Event) {
         self.db.notify(event, self.key);
+    }
+
+    /// Puts another collection in the place of this one.
+    pub fn replace(&mut self, value: T) {
+        self.modified = true;
+        if let Held::Boxed(object) = std::mem::replace(&mut self.held, Held::Owned(value)) {
+            self.db.keyspace.lazyfree.object_if_big(object);
+        }
     }
 
     /// The time at which the command runs, Unix milliseconds.

@@ -43,6 +43,18 @@ pub mod event {
             name,
         }
     }
+    const fn set(name: &'static str) -> Event {
+        Event {
+            class: class::SET,
+            name,
+        }
+    }
+    pub const SADD: Event = set("sadd");
+    pub const SREM: Event = set("srem");
+    pub const SPOP: Event = set("spop");
+    pub const SDIFFSTORE: Event = set("sdiffstore");
+    pub const SINTERSTORE: Event = set("sinterstore");
+    pub const SUNIONSTORE: Event = set("sunionstore");
     const fn hash(name: &'static str) -> Event {
         Event {
             class: class::HASH,
@@ -143,7 +155,7 @@ pub struct Effects {
     pub record_classes: u32,
     /// Whether anybody waits for keys to appear (blocking commands).
     pub record_ready: bool,
-    /// Whether expiries are propagated (AOF, replicas).
+    /// Whether expiries, like commands, are propagated (AOF, replicas).
     pub record_expired: bool,
     log: Vec<Effect>,
 }

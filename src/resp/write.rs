@@ -197,6 +197,11 @@ impl<'a> Reply<'a> {
         self.resp3
     }
 
+    /// Bytes that wait for the client, of earlier replies too.
+    pub fn pending_bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// A writer to the same output in another protocol version.
     pub fn with_resp3(&mut self, resp3: bool) -> Reply<'_> {
         Reply {

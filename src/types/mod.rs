@@ -3,7 +3,7 @@
 mod collection;
 mod hash;
 mod list;
-mod set;
+pub mod set;
 mod string;
 mod zset;
 

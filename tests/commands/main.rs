@@ -9,6 +9,7 @@ mod hyperloglog;
 mod list;
 mod observing;
 mod server;
+mod set;
 mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;

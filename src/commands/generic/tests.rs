@@ -33,7 +33,7 @@ impl World {
 
     /// Runs a command; gives its effects, how it propagates, and the number of
     /// changes.
-    fn run(&mut self, words: &str) -> (String, String, u64) {
+    pub fn run(&mut self, words: &str) -> (String, String, u64) {
         let argv: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         let rows = FAMILIES.iter().copied().flatten();
         let name = words.split(' ').next().unwrap();

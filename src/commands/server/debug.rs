@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::debug_encoding::{list_fields, listpack, quicklist, quicklist_packed_threshold};
 use super::digest::Digest;
 use super::mallctl;
+use super::serialized::serialized_bytes;
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::table::{Command, Group, flag};
 use crate::config::Extra;
 use crate::engine::hooks::Action;
 use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
+use crate::keyspace::ValueKind;
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue};
-use crate::keyspace::{Str, ValueKind};
-use crate::types::{List, Object, StrBuf};
+use crate::types::{Hash, HashRef, List, Object, Set, SetRef, StrBuf};
 use crate::util::{glob, num};
 
 /// The command.
@@ -126,6 +127,15 @@ const TOOLS: &[Tool] = &[
         (1, 1),
         htstats,
         ["HTSTATS <db>", "Sizes of a database's hash table."],
+    ),
+    tool(
+        "HTSTATS-KEY",
+        (1, 1),
+        htstats_key,
+        [
+            "HTSTATS-KEY <key>",
+            "Size of the hash table that a key's value is kept in.",
+        ],
     ),
     tool(
         "LEAK",
@@ -539,33 +549,6 @@ fn object(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
     REPLIED
 }
 
-/// Bytes of the value in a snapshot, without compression.
-fn serialized_bytes(entry: EntryRef<'_>) -> usize {
-    let mut scratch = itoa::Buffer::new();
-    let Some(string) = Str::of(entry.value()) else {
-        return 0;
-    };
-    let bytes = string.bytes(&mut scratch);
-    // Short texts that read as an integer of up to 32 bits are stored as one.
-    if bytes.len() <= 11
-        && let Some(number) = num::canonical_i64(bytes)
-    {
-        if i8::try_from(number).is_ok() {
-            return 2;
-        } else if i16::try_from(number).is_ok() {
-            return 3;
-        } else if i32::try_from(number).is_ok() {
-            return 5;
-        }
-    }
-    let length_bytes = match bytes.len() {
-        0..64 => 1,
-        64..16384 => 2,
-        _ => 5,
-    };
-    length_bytes + bytes.len()
-}
-
 fn htstats(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
     let number = args.int()?;
     let index = server
@@ -577,15 +560,33 @@ fn htstats(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdRes
         if elements == 0 {
             return format!("[{name}]\nNo stats available for empty dictionaries\n");
         }
-        format!(
-            "[{name}]\nHash table 0 stats (main hash table):\n table size: {}\n number of \
-             elements: {elements}\n",
-            table.slots(),
-        )
+        format!("[{name}]\n{}", table_stats(table.slots(), elements))
     };
     let text = part("Dictionary HT", table.len()) + &part("Expires HT", table.expires());
     server.reply(client).verbatim("txt", text.as_bytes());
     REPLIED
+}
+
+fn htstats_key(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let entry = find(server, client, args.key()?).ok_or(CmdError::NoSuchKey)?;
+    let table = match (Set::of(entry.value()), Hash::of(entry.value())) {
+        (Some(SetRef::Table(table)), _) | (_, Some(HashRef::Table(table))) => table,
+        _ => {
+            return Err(CmdError::err(
+                "The value stored at the specified key is not represented using an hash table",
+            ));
+        }
+    };
+    let text = table_stats(table.slots(), table.len());
+    server.reply(client).verbatim("txt", text.as_bytes());
+    REPLIED
+}
+
+fn table_stats(slots: usize, elements: usize) -> String {
+    format!(
+        "Hash table 0 stats (main hash table):\n table size: {slots}\n number of elements: \
+         {elements}\n"
+    )
 }
 
 fn populate(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {

@@ -5,7 +5,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Keyspace, Str, ValueKind};
-use crate::types::{Direction, End, List, Type, Zset, ZsetRef};
+use crate::types::{Direction, End, Hash, List, Set, Type, Zset, ZsetRef};
 use crate::util::num::format_f64;
 
 /// A digest being built.
@@ -33,13 +33,21 @@ impl Digest {
     /// Adds type, value and whether it expires.
     fn append_entry(&mut self, entry: EntryRef<'_>) {
         self.append(&type_number(entry.value_type()).to_be_bytes());
-        if let Some(string) = Str::of(entry.value()) {
+        let value = entry.value();
+        if let Some(string) = Str::of(value) {
             self.append(string.bytes(&mut itoa::Buffer::new()));
-        }
-        if let Some(zset) = Zset::of(entry.value()) {
+        } else if let Some(set) = Set::of(value) {
+            set.iter().for_each(|member| self.add(&member.to_vec()));
+        } else if let Some(hash) = Hash::of(value) {
+            for (field, value) in hash.iter() {
+                let mut digest = Digest::default();
+                digest.append(&field.to_vec());
+                digest.append(&value.to_vec());
+                self.add(&digest.0);
+            }
+        } else if let Some(zset) = Zset::of(value) {
             self.add_zset(zset);
-        }
-        if let Some(list) = List::of(entry.value()) {
+        } else if let Some(list) = List::of(value) {
             list.for_range(0, list.len(), End::Left, |item| {
                 self.append(item.text(&mut itoa::Buffer::new()));
             });

@@ -12,6 +12,7 @@ mod lolwut;
 mod mallctl;
 pub mod memory;
 pub mod module;
+mod serialized;
 pub mod shutdown;
 pub mod slowlog;
 
