@@ -1,6 +1,7 @@
 //! Commands on keys of any type: <https://redis.io/docs/latest/commands/?group=generic>.
 
 pub mod databases;
+pub mod dump;
 mod expire;
 mod iterate;
 mod object;

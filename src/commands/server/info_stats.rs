@@ -111,8 +111,7 @@ pub(super) fn stats(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("tracking_total_prefixes", 0);
     fields.add("unexpected_error_replies", stats.unexpected_error_replies);
     fields.add("total_error_replies", stats.error_replies);
-    let sanitizations = stats.persistence.payload_sanitizations;
-    fields.add("dump_payload_sanitizations", sanitizations);
+    fields.add("dump_payload_sanitizations", keyspace.sanitized_payloads);
     fields.add("total_reads_processed", stats.reads_processed);
     fields.add("total_writes_processed", stats.writes_processed);
     fields.add("io_threaded_reads_processed", stats.io_threaded_reads);
