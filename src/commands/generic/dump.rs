@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
             "Make a key that another node of the cluster is handing over.",
         )
         .syntax(RESTORE_SYNTAX)
-        .flags(flag::WRITE | flag::DENYOOM | flag::ASKING)
+        .flags(flag::WRITE | flag::DENYOOM | flag::ASKING | flag::SYSCMD)
         .acl(cat::KEYSPACE | cat::DANGEROUS)
         .keys(&[key_at(kflag::OW | kflag::UPDATE, 1)])
         .history(RESTORE_HISTORY),

@@ -4,6 +4,7 @@ pub mod databases;
 pub mod dump;
 mod expire;
 mod iterate;
+pub mod migrate;
 mod object;
 #[cfg(test)]
 pub(super) mod tests;

@@ -103,7 +103,7 @@ pub(super) fn stats(server: &Server, _: &Overview, fields: &mut Fields) {
     // No process is ever forked.
     fields.add("latest_fork_usec", 0);
     fields.add("total_forks", 0);
-    fields.add("migrate_cached_sockets", 0);
+    fields.add("migrate_cached_sockets", server.peers.len());
     fields.add("slave_expires_tracked_keys", 0);
     defrag(server, fields);
     fields.add("tracking_total_keys", 0);
