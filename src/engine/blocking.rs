@@ -21,13 +21,14 @@ pub struct Wait {
     pub kind: Type,
     /// Until when, Unix milliseconds; none: for ever.
     pub until_ms: Option<i64>,
-    /// What is replied where nobody may wait (in a transaction).
-    pub on_timeout: TimeoutReply,
+    /// What is replied where nobody may wait. (When the time has come, it is
+    /// no array, whatever the command.)
+    pub when_denied: DeniedReply,
 }
 
-/// The reply of a command that finds nothing and may not wait.
+/// The reply of a wait that is not allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TimeoutReply {
+pub enum DeniedReply {
     /// No array.
     NullArray,
     /// No string.
@@ -201,7 +202,7 @@ mod tests {
             keys: keys.iter().map(|key| key.as_bytes().into()).collect(),
             kind: Type::List,
             until_ms,
-            on_timeout: TimeoutReply::NullArray,
+            when_denied: DeniedReply::NullArray,
         }
     }
 
