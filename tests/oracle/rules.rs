@@ -21,7 +21,7 @@ enum Rule {
 }
 
 /// Commands whose replies may differ in part.
-const RULES: [(&str, Rule); 16] = [
+const RULES: [(&str, Rule); 22] = [
     ("ttl", Rule::Close(5)),
     ("pttl", Rule::Close(5_000)),
     ("expiretime", Rule::Close(5)),
@@ -33,6 +33,12 @@ const RULES: [(&str, Rule); 16] = [
     ("hscan", Rule::Scan),
     ("hvals", Rule::AnyOrder),
     ("scan", Rule::Scan),
+    ("sdiff", Rule::AnyOrder),
+    ("sinter", Rule::AnyOrder),
+    ("smembers", Rule::AnyOrder),
+    ("srandmember", Rule::Sample),
+    ("sscan", Rule::Scan),
+    ("sunion", Rule::AnyOrder),
     ("zrandmember", Rule::Sample),
     ("zscan", Rule::Scan),
     ("randomkey", Rule::Chance),
@@ -43,7 +49,7 @@ const RULES: [(&str, Rule); 16] = [
 ];
 
 /// Commands that take no part; a container stands for its subcommands too.
-pub const EXCLUDED: [(&str, &str); 44] = [
+pub const EXCLUDED: [(&str, &str); 45] = [
     ("acl", "changes who may do what, for every connection"),
     ("bgrewriteaof", "needs persistence"),
     ("bgsave", "needs persistence"),
@@ -89,6 +95,7 @@ pub const EXCLUDED: [(&str, &str); 44] = [
     ("shutdown", "ends the server"),
     ("slaveof", "needs replication"),
     ("slowlog", "measured times"),
+    ("spop", "takes members by chance"),
     ("ssubscribe", "changes what a connection may do"),
     ("subscribe", "changes what a connection may do"),
     ("sync", "turns a connection into a stream"),
