@@ -21,11 +21,11 @@ pub struct Wait {
     pub kind: Type,
     /// Until when, Unix milliseconds; none: for ever.
     pub until_ms: Option<i64>,
-    /// What is replied when that time has come.
+    /// What is replied where nobody may wait (in a transaction).
     pub on_timeout: TimeoutReply,
 }
 
-/// The reply of a wait that was in vain.
+/// The reply of a command that finds nothing and may not wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TimeoutReply {
     /// No array.

@@ -100,13 +100,14 @@ pub fn end_waits(server: &mut Server) {
 
 /// Ends a wait in vain.
 pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
-    let Some(blocked) = server.waiting.remove(id) else {
+    if server.waiting.remove(id).is_none() {
         return;
-    };
+    }
     server.client(id).output.begin();
     let mark = server.client(id).output.mark();
     match how {
-        Unblock::Timeout => reply_in_vain(server, id, blocked.wait.on_timeout),
+        // Redis: no array, also where what was waited for is a string.
+        Unblock::Timeout => server.reply(id).null_array(),
         Unblock::Error => {
             let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
             dispatch::write_error(server, id, &CmdError::line(text.into()));
@@ -116,7 +117,7 @@ pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
     dispatch::after_reply(server, id, mark);
 }
 
-/// The reply of a wait that cannot be, or was in vain.
+/// The reply of a command that would wait where that cannot be.
 pub fn reply_in_vain(server: &mut Server, id: ClientId, reply: TimeoutReply) {
     match reply {
         TimeoutReply::NullArray => server.reply(id).null_array(),

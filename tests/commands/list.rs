@@ -317,6 +317,8 @@ fn what_is_there_is_taken_without_waiting() {
             "-ERR timeout is not a float or out of range",
         );
         c.check("BLMPOP x 1 a UP", "-ERR syntax error");
+        c.check("BLMOVE a b LEFT LEFT 0.01", "*-1");
+        c.check("BRPOPLPUSH a b 0.01", "*-1");
     });
 }
 

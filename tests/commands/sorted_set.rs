@@ -444,6 +444,64 @@ fn unions_intersections_and_differences() {
 }
 
 #[test]
+fn plain_sets_take_part_with_scores_of_one() {
+    on_both(|c| {
+        c.check("ZADD z 5 a 6 b 7 3", ":3");
+        c.check("SADD s a b c", ":3");
+        c.check("SADD i 1 2 3", ":3");
+        c.check("ZUNION 2 z s WITHSCORES", "*8 $c $1 $a $6 $3 $7 $b $7");
+        c.check(
+            "ZUNION 3 z s i WEIGHTS 1 2 3 WITHSCORES",
+            "*12 $c $2 $1 $3 $2 $3 $a $7 $b $8 $3 $10",
+        );
+        c.check(
+            "ZUNION 2 z s AGGREGATE MIN WITHSCORES",
+            "*8 $a $1 $b $1 $c $1 $3 $7",
+        );
+        c.check("ZINTER 2 s z WITHSCORES", "*4 $a $6 $b $7");
+        c.check("ZINTER 2 i z AGGREGATE MAX WITHSCORES", "*2 $3 $7");
+        c.check("ZINTER 2 s i", "*0");
+        c.check("ZINTERCARD 2 s z", ":2");
+        c.check("ZDIFF 2 s z WITHSCORES", "*2 $c $1");
+        c.check("ZDIFF 2 z s WITHSCORES", "*2 $3 $7");
+        c.check("ZDIFF 2 i z", "*2 $1 $2");
+        c.check("ZDIFF 2 i i", "*0");
+        c.check("ZUNIONSTORE t 2 s i", ":6");
+        c.check(
+            "ZRANGE t 0 -1 WITHSCORES",
+            "*12 $1 $1 $2 $1 $3 $1 $a $1 $b $1 $c $1",
+        );
+        c.check("ZINTERSTORE t 2 z i WEIGHTS 1 10", ":1");
+        c.check("ZRANGE t 0 -1 WITHSCORES", "*2 $3 $17");
+        c.check("ZDIFFSTORE s 2 s z", ":1");
+        c.check("TYPE s", "+zset");
+        c.check("ZRANGE s 0 -1 WITHSCORES", "*2 $c $1");
+        c.check("ZRANGE i 0 -1", WRONG_TYPE);
+        c.check("ZADD i 1 a", WRONG_TYPE);
+    });
+}
+
+#[test]
+fn what_was_packed_has_no_minus_zero() {
+    on_both(|c| {
+        c.check("CONFIG SET zset-max-listpack-entries 2", "+OK");
+        c.check("ZADD z -0 a -0 b -0 c", ":3");
+        c.check("OBJECT ENCODING z", "$skiplist");
+        c.check("ZRANGE z 0 -1 WITHSCORES", "*6 $a $0 $b $0 $c $-0");
+        c.check("ZRANGESTORE t z 0 -1", ":3");
+        c.check("ZRANGE t 0 -1 WITHSCORES", "*6 $a $0 $b $0 $c $-0");
+        c.check("ZRANGESTORE t z -inf inf BYSCORE", ":3");
+        c.check("ZRANGE t 0 -1 WITHSCORES", "*6 $a $0 $b $0 $c $-0");
+        c.check("ZRANGESTORE t z inf -inf BYSCORE REV", ":3");
+        c.check("ZRANGE t 0 -1 WITHSCORES", "*6 $a $0 $b $0 $c $0");
+        c.check("ZRANGESTORE t z 0 1", ":2");
+        c.check("ZRANGE t 0 -1 WITHSCORES", "*4 $a $0 $b $0");
+        c.check("ZUNIONSTORE t 1 z", ":3");
+        c.check("ZRANGE t 0 -1 WITHSCORES", "*6 $a $0 $b $0 $c $-0");
+    });
+}
+
+#[test]
 fn combinations_refuse_what_does_not_fit() {
     on_both(|c| {
         c.check("ZADD a 1 x", ":1");

@@ -20,12 +20,22 @@ const SHORT_LIVED_EVERY: u32 = 15;
 
 /// How often commands come, where it is not [`WEIGHT`]: those that empty the
 /// databases are rare, and those that fill them are not.
-const WEIGHTS: [(&str, u32); 16] = [
+const WEIGHTS: [(&str, u32); 26] = [
     ("append", 75),
+    // Redis looks ten times a second whose time to wait is over.
+    ("blmove", 4),
+    ("blmpop", 4),
+    ("blpop", 4),
+    ("brpop", 4),
+    ("brpoplpush", 4),
+    ("bzmpop", 4),
+    ("bzpopmax", 4),
+    ("bzpopmin", 4),
     ("copy", 100),
     ("del", 20),
     ("flushall", 1),
     ("flushdb", 2),
+    ("geoadd", 150),
     ("getdel", 25),
     ("incr", 100),
     ("incrbyfloat", 100),
@@ -37,8 +47,13 @@ const WEIGHTS: [(&str, u32); 16] = [
     ("setex", 75),
     ("swapdb", 4),
     ("unlink", 20),
+    ("zadd", 300),
 ];
 const WEIGHT: u32 = 50;
+
+/// Commands that reply as many elements as they are told to, though there be
+/// but one.
+const GENEROUS: [&str; 3] = ["hrandfield", "srandmember", "zrandmember"];
 
 /// A request.
 #[derive(Clone)]
@@ -78,9 +93,11 @@ struct Form {
     name: String,
     words: Vec<&'static str>,
     args: Vec<Arg>,
-    /// One of the arguments is a time: a wrong place for another number, since
-    /// keys must not expire while the test runs.
-    timed: bool,
+    /// One of the arguments is a time, or a count without limits: a wrong place
+    /// for another number, since keys must not expire while the test runs, nor
+    /// replies be endless.
+    careful: bool,
+    generous: bool,
     writes: bool,
     group: Group,
     weight: u32,
@@ -100,6 +117,10 @@ struct Draft<'a> {
     /// Points in time may be over.
     past: bool,
     group: Group,
+    /// A negative count asks for that many elements, always.
+    generous: bool,
+    /// Where the number of keys is to stand that come next.
+    count_at: Option<usize>,
     words: Vec<Vec<u8>>,
     keys: Vec<Vec<u8>>,
 }
@@ -124,11 +145,13 @@ impl Generator {
                 syntax => docs::arguments(syntax).expect("a sound notation"),
             };
             let container = entry.parent.map(|parent| registry[parent].command.name);
+            let generous = GENEROUS.contains(&name);
             let weight = WEIGHTS.iter().find(|(command, _)| *command == name);
             forms.push(Form {
                 name: name.to_owned(),
                 words: container.into_iter().chain([entry.command.name]).collect(),
-                timed: args.iter().any(is_timed),
+                careful: generous || args.iter().any(is_timed),
+                generous,
                 args,
                 writes: entry.has(flag::WRITE),
                 group: entry.command.group,
@@ -172,19 +195,29 @@ impl Generator {
             // is looked at; when that is depends on other clocks.
             past: form.name != "set",
             group: form.group,
+            generous: form.generous,
+            count_at: None,
             words: Vec::new(),
             keys: Vec::new(),
         };
         for arg in &form.args {
             draft.arg(arg);
+            if arg.name == "numkeys" {
+                draft.count_at = Some(draft.words.len() - 1);
+            } else if let Some(at) = draft.count_at.take()
+                && draft.rng.random_ratio(9, 10)
+            {
+                draft.words[at] = (draft.words.len() - 1 - at).to_string().into();
+            }
         }
+        let careful = draft.in_order_of_members(&form.name) || form.careful;
         if form.name == "scan" && draft.rng.random() {
             // A whole iteration in one call, which can be compared.
             draft.words[0] = b"0".to_vec();
             draft.words.extend([b"COUNT".to_vec(), b"100000".to_vec()]);
         }
         if draft.rng.random_ratio(MUTATED_PERCENT, 100) {
-            draft.mutate(form.timed);
+            draft.mutate(careful);
         }
         let Draft {
             rng, words, keys, ..
@@ -248,7 +281,7 @@ fn is_timed(arg: &Arg) -> bool {
     match &arg.kind {
         ArgKind::UnixTime => true,
         ArgKind::OneOf(parts) | ArgKind::Block(parts) => parts.iter().any(is_timed),
-        _ => matches!(&*arg.name, "seconds" | "milliseconds" | "ttl"),
+        _ => matches!(&*arg.name, "seconds" | "milliseconds" | "ttl" | "timeout"),
     }
 }
 
@@ -312,6 +345,7 @@ impl Draft<'_> {
             (ArgKind::String, "encoding") => pools::bit_field_type(rng),
             (ArgKind::String, "operation") => pools::bit_operation(rng),
             (ArgKind::String, "subcommand") => pools::hyperloglog_subcommand(rng),
+            (ArgKind::Integer, "count") if self.generous => pools::sample_count(rng),
             (ArgKind::Integer, "seconds") => pools::time_to_live(rng, 1),
             (ArgKind::Integer, "milliseconds" | "ttl") => pools::time_to_live(rng, 1000),
             (ArgKind::UnixTime, name) if name.contains("milliseconds") => {
@@ -322,6 +356,12 @@ impl Draft<'_> {
                 pools::database(rng)
             }
             (ArgKind::Integer, _) => pools::integer(rng),
+            (ArgKind::Double, "timeout") => pools::timeout(rng),
+            (ArgKind::Double, "min" | "max") => pools::score_bound(rng),
+            (ArgKind::Double, "longitude") => pools::degrees(rng, 180.0),
+            (ArgKind::Double, "latitude") => pools::degrees(rng, 85.0),
+            (ArgKind::Double, "radius" | "width" | "height") => pools::distance(rng),
+            (ArgKind::String, "min" | "max" | "start" | "stop") => pools::range_bound(rng),
             (ArgKind::Double, _) => pools::float(rng),
             (ArgKind::Pattern, _) => pools::pattern(rng),
             (ArgKind::String, "type") => pools::type_name(rng),
@@ -331,10 +371,41 @@ impl Draft<'_> {
         self.words.push(word);
     }
 
+    /// Where scores differ, Redis leaves open what a range of members is: such
+    /// calls take sorted sets of one score, and some calls fill those. True when
+    /// it is such a call.
+    fn in_order_of_members(&mut self, name: &str) -> bool {
+        let by_name = matches!(
+            name,
+            "zlexcount" | "zrangebylex" | "zrevrangebylex" | "zremrangebylex"
+        );
+        let is_bylex = |word: &Vec<u8>| word.eq_ignore_ascii_case(b"bylex");
+        let fills = name == "zadd" && self.rng.random_ratio(1, 6);
+        if fills {
+            let members = (0..self.rng.random_range(1..5)).map(|_| pools::value(self.rng));
+            let pairs = members.flat_map(|member| [b"0".to_vec(), member]);
+            self.words = [b"lex:0".to_vec()].into_iter().chain(pairs).collect();
+        } else if !by_name && !self.words.iter().any(is_bylex) {
+            return false;
+        }
+        let source = usize::from(name == "zrangestore");
+        let key = format!("lex:{}", self.rng.random_range(0..3)).into_bytes();
+        if let Some(word) = self.words.get_mut(source) {
+            *word = key.clone();
+            self.keys = vec![key];
+        }
+        for word in self.words.iter_mut().skip(source + 1).take(2) {
+            if !fills {
+                *word = pools::member_bound(self.rng);
+            }
+        }
+        true
+    }
+
     /// Makes the call wrong, or at least unusual.
-    fn mutate(&mut self, timed: bool) {
+    fn mutate(&mut self, careful: bool) {
         let count = self.words.len();
-        let choice = match timed {
+        let choice = match careful {
             true => self.rng.random_range(0..4),
             false => self.rng.random_range(0..8),
         };
@@ -342,7 +413,16 @@ impl Draft<'_> {
             0 => drop(self.words.pop()),
             1 => {
                 let tokens = [
-                    "NX", "XX", "GET", "LEN", "COUNT", "DB", "REPLACE", "nosuch", "",
+                    "NX",
+                    "XX",
+                    "GET",
+                    "LEN",
+                    "COUNT",
+                    "DB",
+                    "REPLACE",
+                    "WITHSCORES",
+                    "nosuch",
+                    "",
                 ];
                 let token = pools::one(self.rng, &tokens).into();
                 self.words.push(token);

@@ -112,7 +112,7 @@ fn run(
     let requests: Vec<_> = calls.iter().map(|call| call.argv.clone()).collect();
     pair.send(&requests);
     for call in calls {
-        let (ours, theirs) = pair.receive();
+        let (ours, theirs) = pair.receive(call);
         if !rules::equal(call, &ours, &theirs) {
             report(call, history, &ours, &theirs);
         }

@@ -1,5 +1,6 @@
 //! Both servers, and connections to both.
 
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -42,7 +43,7 @@ impl Servers {
         let mut side = Side::connect(&self.theirs);
         let words = ["COMMAND", "INFO", name].map(|word| word.as_bytes().to_vec());
         side.send(&[words.to_vec()]);
-        let reply = side.receive("redis-server");
+        let reply = side.receive("redis-server", &"COMMAND INFO");
         let items = reply.items().expect("a list");
         items.first().is_some_and(|info| !info.is_null())
     }
@@ -72,11 +73,11 @@ impl Pair {
         self.theirs.send(requests);
     }
 
-    /// The next replies: ours and theirs.
-    pub fn receive(&mut self) -> (Value, Value) {
+    /// The next replies, to what `call` shows: ours and theirs.
+    pub fn receive(&mut self, call: &impl Display) -> (Value, Value) {
         (
-            self.ours.receive("redstart"),
-            self.theirs.receive("redis-server"),
+            self.ours.receive("redstart", call),
+            self.theirs.receive("redis-server", call),
         )
     }
 
@@ -84,7 +85,8 @@ impl Pair {
     pub fn call(&mut self, words: &[&[u8]]) -> (Value, Value) {
         let request: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
         self.send(&[request]);
-        self.receive()
+        let shown: Vec<String> = words.iter().map(|w| w.escape_ascii().to_string()).collect();
+        self.receive(&shown.join(" "))
     }
 }
 
@@ -116,7 +118,7 @@ impl Side {
         self.stream.write_all(&bytes).expect("a request is sent");
     }
 
-    fn receive(&mut self, name: &str) -> Value {
+    fn receive(&mut self, name: &str, call: &impl Display) -> Value {
         loop {
             if let Some((value, used)) = Value::parse(&self.buffer[self.start..]) {
                 self.start += used;
@@ -126,9 +128,9 @@ impl Side {
             self.start = 0;
             let mut chunk = [0; 64 * 1024];
             match self.stream.read(&mut chunk) {
-                Ok(0) => panic!("{name} closed the connection"),
+                Ok(0) => panic!("{name} closed the connection: {call}"),
                 Ok(len) => self.buffer.extend_from_slice(&chunk[..len]),
-                Err(error) => panic!("no reply of {name}: {error}"),
+                Err(error) => panic!("no reply of {name}: {error}: {call}"),
             }
         }
     }

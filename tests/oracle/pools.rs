@@ -229,6 +229,97 @@ pub fn float(rng: &mut SmallRng) -> Vec<u8> {
     }
 }
 
+/// How many elements a command picks by chance, none of them endless.
+pub fn sample_count(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0 => bytes(one(
+            rng,
+            &[
+                "-9223372036854775808",
+                "9223372036854775807",
+                "9223372036854775808",
+                "x",
+                "",
+            ],
+        )),
+        _ => rng.random_range(-30..40).to_string().into_bytes(),
+    }
+}
+
+/// How long a command may wait, seconds: hardly.
+pub fn timeout(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0 => bytes(one(
+            rng,
+            &["-1", "", "x", "nan", "-inf", "1e4931", "-2", "0x"],
+        )),
+        _ => bytes(one(rng, &["0.001", "0.002", "1e-3", "0.0000001"])),
+    }
+}
+
+/// A bound on scores.
+pub fn score_bound(rng: &mut SmallRng) -> Vec<u8> {
+    let bound = match rng.random_range(0..10) {
+        0..3 => bytes(one(rng, &["-inf", "+inf", "inf", "", "0", "1e999", " 1"])),
+        _ => float(rng),
+    };
+    match rng.random_range(0..3) {
+        0 => [b"(".to_vec(), bound].concat(),
+        _ => bound,
+    }
+}
+
+/// A bound on members.
+pub fn member_bound(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0..5 => bytes(one(rng, &["-", "+"])),
+        5 => value(rng),
+        _ => [bytes(one(rng, &["[", "("])), value(rng)].concat(),
+    }
+}
+
+/// A bound on ranks, scores or members.
+pub fn range_bound(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0..6 => integer(rng),
+        6..9 => score_bound(rng),
+        _ => member_bound(rng),
+    }
+}
+
+/// Longitude or latitude, often near to others.
+pub fn degrees(rng: &mut SmallRng, max: f64) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0..8 => format!("{:.6}", rng.random_range(-max..max)).into_bytes(),
+        8..16 => format!("{:.4}", rng.random_range(10.0..13.0)).into_bytes(),
+        16..19 => bytes(one(
+            rng,
+            &[
+                "0",
+                "180",
+                "-180",
+                "85.05112878",
+                "-85.05112878",
+                "85.1",
+                "12",
+            ],
+        )),
+        _ => float(rng),
+    }
+}
+
+/// A length in some unit.
+pub fn distance(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0..16 => {
+            let magnitude = 10f64.powi(rng.random_range(0..8));
+            format!("{:.2}", rng.random_range(0.0..magnitude)).into_bytes()
+        }
+        16..19 => bytes(one(rng, &["0", "1", "300", "inf", "-1", "1e300"])),
+        _ => float(rng),
+    }
+}
+
 /// A time to live in `per_second` parts of a second: over, or so long that
 /// nothing expires while the test runs, or not a number.
 pub fn time_to_live(rng: &mut SmallRng, per_second: i64) -> Vec<u8> {

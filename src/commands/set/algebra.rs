@@ -198,13 +198,13 @@ impl<'a> Subtraction<'a> {
     }
 }
 
-fn subtract(sets: &[Option<SetRef<'_>>], limits: SetLimits, mut found: impl FnMut(Item<'_>)) {
+fn subtract(sets: &[Option<SetRef<'_>>], limits: SetLimits, found: impl FnMut(Item<'_>)) {
     match Subtraction::of(sets) {
         Subtraction::Nothing => {}
         Subtraction::Lookup(first, others) => difference(first, &others, found),
         Subtraction::Removal(first, others) => {
             let left = difference_by_removal(first, &others, limits);
-            left.view().iter().for_each(|member| found(member));
+            left.view().iter().for_each(found);
         }
     }
 }

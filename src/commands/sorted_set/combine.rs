@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 
 use ahash::RandomState;
 
-use super::{Members, limits};
+use super::{MembersReply, limits};
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
 use crate::encoding::listpack::Item;
 use crate::keyspace::{DbRef, Event, event};
-use crate::types::{Direction, Type, Zset, ZsetRef};
+use crate::types::{Direction, Set, SetRef, Type, Zset, ZsetRef};
 use crate::util::num;
 
 /// Members with scores that the database lends, or that were printed.
@@ -141,7 +141,7 @@ impl<'a> Query<'a> {
             .map(|(key, weight)| Source {
                 key,
                 weight: *weight,
-                set: db.view::<Zset>(key),
+                members: Members::at(db, key),
             })
             .collect();
         if self.operation != Operation::Difference {
@@ -176,32 +176,62 @@ impl<'a> Query<'a> {
 /// Looks a source up, which counts as a read.
 fn look_up(db: &mut DbRef<'_>, key: &[u8]) -> Result<(), CmdError> {
     match db.lookup(key).map(|entry| entry.value_type()) {
-        None | Some(Type::Zset) => Ok(()),
+        None | Some(Type::Zset | Type::Set) => Ok(()),
         Some(_) => Err(CmdError::WrongType),
     }
 }
 
-/// One of the sets, if it is there.
+/// One of the sets.
 struct Source<'a> {
     key: &'a [u8],
     weight: f64,
-    set: Option<ZsetRef<'a>>,
+    members: Members<'a>,
+}
+
+/// What a key holds.
+#[derive(Clone, Copy)]
+enum Members<'a> {
+    None,
+    Sorted(ZsetRef<'a>),
+    /// A set without scores: all are 1.
+    Plain(SetRef<'a>),
+}
+
+impl<'a> Members<'a> {
+    fn at(db: &'a DbRef<'_>, key: &[u8]) -> Members<'a> {
+        if let Some(zset) = db.view::<Zset>(key) {
+            return Members::Sorted(zset);
+        }
+        db.view::<Set>(key).map_or(Members::None, Members::Plain)
+    }
 }
 
 impl<'a> Source<'a> {
     fn len(&self) -> usize {
-        self.set.map_or(0, ZsetRef::len)
+        match self.members {
+            Members::None => 0,
+            Members::Sorted(zset) => zset.len(),
+            Members::Plain(set) => set.len(),
+        }
     }
 
     fn score(&self, name: &[u8]) -> Option<f64> {
-        self.set?.score(name)
+        match self.members {
+            Members::None => None,
+            Members::Sorted(zset) => zset.score(name),
+            Members::Plain(set) => set.contains(name).then_some(1.0),
+        }
     }
 
-    /// Shows the members from the last to the first, as Redis goes through
-    /// them.
-    fn visit(&self, visit: impl FnMut(Item<'a>, f64) -> ControlFlow<()>) {
-        if let Some(set) = self.set {
-            set.visit(0..set.len(), Direction::Descending, visit);
+    /// Shows the members until told to stop; those of sorted sets from the
+    /// last to the first, as Redis goes through them.
+    fn visit(&self, mut visit: impl FnMut(Item<'a>, f64) -> ControlFlow<()>) {
+        match self.members {
+            Members::None => {}
+            Members::Sorted(zset) => zset.visit(0..zset.len(), Direction::Descending, visit),
+            Members::Plain(set) => {
+                let _stopped = set.iter().try_for_each(|member| visit(member, 1.0));
+            }
         }
     }
 }
@@ -265,9 +295,6 @@ fn difference<'a>(sources: &[Source<'a>]) -> Entries<'a> {
     let Some((first, others)) = sources.split_first() else {
         return entries;
     };
-    let Some(set) = first.set else {
-        return entries;
-    };
     if others.iter().any(|other| other.key == first.key) {
         return entries;
     }
@@ -287,7 +314,7 @@ fn difference<'a>(sources: &[Source<'a>]) -> Entries<'a> {
             });
         }
     }
-    set.for_each(0..set.len(), Direction::Ascending, |member, score| {
+    first.visit(|member, score| {
         let name = name_of(member);
         let gone = if in_others > in_first {
             removed.contains(&name)
@@ -297,7 +324,12 @@ fn difference<'a>(sources: &[Source<'a>]) -> Entries<'a> {
         if !gone {
             entries.push((name, score));
         }
+        ControlFlow::Continue(())
     });
+    match first.members {
+        Members::Sorted(_) => entries.reverse(),
+        Members::None | Members::Plain(_) => Zset::sort(&mut entries),
+    }
     entries
 }
 
@@ -316,7 +348,7 @@ pub(super) fn zdiff(ctx: &mut Ctx) -> CmdResult {
 fn reply(ctx: &mut Ctx, name: &str, operation: Operation) -> CmdResult {
     let query = Query::parse(ctx, name, operation, Outcome::Replied)?;
     let entries = query.result(&ctx.db);
-    let mut out = Members::begin(&mut ctx.reply, entries.len(), query.with_scores);
+    let mut out = MembersReply::begin(&mut ctx.reply, entries.len(), query.with_scores);
     for (name, score) in &entries {
         out.add(Item::Bytes(name), *score);
     }

@@ -554,17 +554,17 @@ pub(in crate::commands) fn limits(config: &Config) -> ZsetLimits {
 
 /// A reply of members, with their scores if asked: in RESP2 one after the
 /// other, in RESP3 as pairs.
-struct Members<'a, 'b> {
+struct MembersReply<'a, 'b> {
     reply: &'a mut Reply<'b>,
     with_scores: bool,
 }
 
-impl<'a, 'b> Members<'a, 'b> {
+impl<'a, 'b> MembersReply<'a, 'b> {
     /// Begins a reply of `len` members.
-    fn begin(reply: &'a mut Reply<'b>, len: usize, with_scores: bool) -> Members<'a, 'b> {
+    fn begin(reply: &'a mut Reply<'b>, len: usize, with_scores: bool) -> MembersReply<'a, 'b> {
         let flat = with_scores && !reply.is_resp3();
         reply.array(if flat { len.saturating_mul(2) } else { len });
-        Members { reply, with_scores }
+        MembersReply { reply, with_scores }
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::index;
 
-use super::Members;
+use super::MembersReply;
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
 use crate::commands::items::bulk_item;
 use crate::types::{Direction, Zset};
@@ -30,7 +30,7 @@ pub(super) fn zrandmember(ctx: &mut Ctx) -> CmdResult {
     let len = zset.len();
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
-        let mut out = Members::begin(&mut ctx.reply, wanted, with_scores);
+        let mut out = MembersReply::begin(&mut ctx.reply, wanted, with_scores);
         let mut left = wanted;
         while left > 0 {
             let ranks: Vec<usize> = (0..left.min(BATCH))
@@ -42,13 +42,13 @@ pub(super) fn zrandmember(ctx: &mut Ctx) -> CmdResult {
             left -= ranks.len();
         }
     } else if wanted >= len {
-        let mut out = Members::begin(&mut ctx.reply, len, with_scores);
+        let mut out = MembersReply::begin(&mut ctx.reply, len, with_scores);
         // Redis: all of them come from the highest score down.
         zset.for_each(0..len, Direction::Descending, |member, score| {
             out.add(member, score);
         });
     } else {
-        let mut out = Members::begin(&mut ctx.reply, wanted, with_scores);
+        let mut out = MembersReply::begin(&mut ctx.reply, wanted, with_scores);
         let ranks = index::sample(ctx.rng, len, wanted).into_vec();
         for ranks in ranks.chunks(BATCH) {
             for (member, score) in zset.of_ranks(ranks) {

@@ -2,10 +2,10 @@
 
 use std::ops::{Bound, Range};
 
-use super::{Members, limits};
+use super::{MembersReply, limits};
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, REPLIED};
 use crate::keyspace::event;
-use crate::types::{Direction, LexBound, LexRange, ScoreRange, Zset, ZsetRef};
+use crate::types::{Direction, LexBound, LexRange, ScoreRange, Zset, ZsetLimits, ZsetRef};
 use crate::util::num;
 
 /// What a range is of.
@@ -118,6 +118,28 @@ impl<'a> Query<'a> {
     }
 }
 
+impl Query<'_> {
+    /// Redis adds what it stores one by one to a packed set, unless it knows
+    /// that there are too many: what was packed, if only for a while, has lost
+    /// the sign of zero.
+    fn lose_signs(&self, entries: &mut [(Vec<u8>, f64)], limits: ZsetLimits) {
+        let by_rank = matches!(self.wanted, Wanted::Ranks(..));
+        if by_rank && entries.len() > limits.entries {
+            return;
+        }
+        if self.direction == Direction::Descending {
+            entries.reverse();
+        }
+        let fitting = entries.iter_mut().take(limits.entries);
+        for (_, score) in fitting.take_while(|(name, _)| name.len() <= limits.member_bytes) {
+            *score += 0.0;
+        }
+        if self.direction == Direction::Descending {
+            entries.reverse();
+        }
+    }
+}
+
 /// The ranks from `start` to `stop`, both included; negative ones count from
 /// the end.
 pub(super) fn ranks_between(start: i64, stop: i64, len: usize) -> Range<usize> {
@@ -198,7 +220,7 @@ fn read(ctx: &mut Ctx, by: Option<By>, direction: Option<Direction>) -> CmdResul
         return REPLIED;
     };
     let ranks = query.ranks(zset);
-    let mut out = Members::begin(&mut ctx.reply, ranks.len(), query.with_scores);
+    let mut out = MembersReply::begin(&mut ctx.reply, ranks.len(), query.with_scores);
     zset.for_each(ranks, query.direction, |member, score| {
         out.add(member, score);
     });
@@ -215,7 +237,9 @@ pub(super) fn zrangestore(ctx: &mut Ctx) -> CmdResult {
             entries.push((member.to_vec(), score));
         });
     }
-    let zset = Zset::from_sorted(&entries, limits(ctx.config));
+    let limits = limits(ctx.config);
+    query.lose_signs(&mut entries, limits);
+    let zset = Zset::from_sorted(&entries, limits);
     ctx.db
         .replace_collection(destination, zset, event::ZRANGESTORE);
     ctx.reply.integer(entries.len() as i64);

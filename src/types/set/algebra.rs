@@ -16,7 +16,7 @@ pub fn intersection<'a>(sets: &[SetRef<'a>], mut found: impl FnMut(Item<'a>) -> 
     let Some(smallest) = sets.iter().min_by_key(|set| set.len()) else {
         return;
     };
-    let mut others: Vec<SetRef<'_>> = sets.iter().copied().collect();
+    let mut others: Vec<SetRef<'_>> = sets.to_vec();
     others.retain(|set| !set.is(*smallest));
     others.sort_by_key(|set| set.len());
     in_batches(*smallest, |batch| {
