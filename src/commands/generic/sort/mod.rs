@@ -33,8 +33,8 @@ pub const COMMANDS: &[Command] = &[
              by other keys, with what other keys hold for them.",
         )
         .syntax(
-            "key:key [BY pattern:pattern] [LIMIT offset_count:{offset:integer count:integer}] \
-             [GET... pattern:pattern...] [order:(ASC | DESC)] [sorting=ALPHA] [STORE \
+            "key:key [BY pattern:pattern#1] [LIMIT offset_count:{offset:integer count:integer}] \
+             [GET... pattern:pattern#1...] [order:(ASC | DESC)] [sorting=ALPHA] [STORE \
              destination:key#2]",
         )
         .flags(flag::WRITE | flag::DENYOOM)
@@ -54,8 +54,8 @@ pub const COMMANDS: &[Command] = &[
              keys, with what other keys hold for them.",
         )
         .syntax(
-            "key:key [BY pattern:pattern] [LIMIT offset_count:{offset:integer count:integer}] \
-             [GET... pattern:pattern...] [order:(ASC | DESC)] [sorting=ALPHA]",
+            "key:key [BY pattern:pattern#1] [LIMIT offset_count:{offset:integer count:integer}] \
+             [GET... pattern:pattern#1...] [order:(ASC | DESC)] [sorting=ALPHA]",
         )
         .flags(flag::READONLY)
         .acl(cat::SET | cat::SORTEDSET | cat::LIST | cat::DANGEROUS)
