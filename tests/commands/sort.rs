@@ -44,7 +44,9 @@ fn numbers_and_texts() {
 fn order_of_their_own() {
     on_both(|c| {
         c.check("ZADD z 1 c 2 a 3 b", ":3");
+        c.check("OBJECT ENCODING z", "$listpack");
         c.check("SORT z BY nosort", "*3 $c $a $b");
+        c.check("OBJECT ENCODING z", "$skiplist");
         c.check("SORT z BY nosort DESC", "*3 $b $a $c");
         c.check("SORT z BY nosort DESC LIMIT 1 5", "*2 $a $c");
         c.check("SORT z BY nosort LIMIT 1 1", "*1 $a");

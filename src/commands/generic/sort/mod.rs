@@ -10,7 +10,7 @@ use crate::command::keyspec;
 use crate::command::table::{Command, Group, cat, flag, key_at, kflag, unknown_keys};
 use crate::config::Config;
 use crate::keyspace::event;
-use crate::types::{Collection, End, List, Type, list_limits};
+use crate::types::{Collection, End, List, Type, Zset, list_limits};
 use pattern::{Pattern, Value};
 use rows::Rows;
 
@@ -175,6 +175,12 @@ fn run(ctx: &mut Ctx, key: &[u8], mut options: SortOptions<'_>) -> CmdResult {
     let sortable = matches!(kind, None | Some(Type::List | Type::Set | Type::Zset));
     if !sortable {
         return Err(CmdError::WrongType);
+    }
+    // Redis: sorted sets take their big form to be sorted.
+    if kind == Some(Type::Zset)
+        && let Some(mut zset) = ctx.db.edit_collection::<Zset>(key)?
+    {
+        zset.unpack();
     }
     // Redis: what is stored must be the same on every server, and sets have no
     // order of their own.
