@@ -16,12 +16,14 @@ enum Rule {
     Chance,
     /// As many elements: which ones is left to chance, unless all are there.
     Sample,
+    /// With BY, where equal elements come is open in part.
+    Sort,
     /// Both of these integers mean the same.
     Either(i64, i64),
 }
 
 /// Commands whose replies may differ in part.
-const RULES: [(&str, Rule); 22] = [
+const RULES: [(&str, Rule); 25] = [
     ("ttl", Rule::Close(5)),
     ("pttl", Rule::Close(5_000)),
     ("expiretime", Rule::Close(5)),
@@ -36,6 +38,10 @@ const RULES: [(&str, Rule); 22] = [
     ("sdiff", Rule::AnyOrder),
     ("sinter", Rule::AnyOrder),
     ("smembers", Rule::AnyOrder),
+    ("sort", Rule::Sort),
+    ("sort_ro", Rule::Sort),
+    // Only whole sets are taken out.
+    ("spop", Rule::AnyOrder),
     ("srandmember", Rule::Sample),
     ("sscan", Rule::Scan),
     ("sunion", Rule::AnyOrder),
@@ -49,7 +55,7 @@ const RULES: [(&str, Rule); 22] = [
 ];
 
 /// Commands that take no part; a container stands for its subcommands too.
-pub const EXCLUDED: [(&str, &str); 45] = [
+pub const EXCLUDED: [(&str, &str); 44] = [
     ("acl", "changes who may do what, for every connection"),
     ("bgrewriteaof", "needs persistence"),
     ("bgsave", "needs persistence"),
@@ -95,7 +101,6 @@ pub const EXCLUDED: [(&str, &str); 45] = [
     ("shutdown", "ends the server"),
     ("slaveof", "needs replication"),
     ("slowlog", "measured times"),
-    ("spop", "takes members by chance"),
     ("ssubscribe", "changes what a connection may do"),
     ("subscribe", "changes what a connection may do"),
     ("sync", "turns a connection into a stream"),
@@ -129,6 +134,14 @@ pub fn equal(call: &Call, ours: &Value, theirs: &Value) -> bool {
         Rule::AnyOrder => sorted(ours).is_some_and(|ours| Some(ours) == sorted(theirs)),
         Rule::Chance => ours.bytes().is_some() && theirs.bytes().is_some(),
         Rule::Sample => have_one_shape(ours, theirs),
+        Rule::Sort => {
+            let has_by = call
+                .argv
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(b"by"));
+            let lengths = ours.items().zip(theirs.items());
+            has_by && lengths.is_some_and(|(ours, theirs)| ours.len() == theirs.len())
+        }
         Rule::Scan => scans_are_equal(call, ours, theirs),
     }
 }
