@@ -114,6 +114,9 @@ struct Plan {
 struct Group {
     plans: [Plan; GROUP],
     len: usize,
+    /// The entry looked at last is long. After a short one the others are not
+    /// looked at: that would cost those who only have short ones.
+    long: bool,
 }
 
 impl Default for Group {
@@ -129,6 +132,7 @@ impl Default for Group {
         Group {
             plans: [none; GROUP],
             len: 0,
+            long: false,
         }
     }
 }
@@ -149,13 +153,21 @@ impl Group {
         }
     }
 
-    /// The same where the first bucket did not have it.
+    /// Starts loading what touching has left: entries that the first bucket
+    /// did not have, the rest of long ones.
     #[inline]
-    fn touch_further(&self, server: &Server, index: usize) {
-        if let Some(plan) = self.get(index)
-            && let (true, Some(hash)) = (plan.further, plan.hash)
-        {
-            server.keyspace.db(plan.db).table().prefetch_further(hash);
+    fn touch_further(&mut self, server: &Server, index: usize) {
+        let Some(plan) = self.plans[..self.len].get(index) else {
+            return;
+        };
+        let Some(hash) = plan.hash else {
+            return;
+        };
+        let table = server.keyspace.db(plan.db).table();
+        if plan.further {
+            table.prefetch_further(hash);
+        } else if self.long || index == 0 {
+            self.long = table.prefetch_rest(hash);
         }
     }
 }
