@@ -16,12 +16,14 @@ enum Rule {
     Chance,
     /// As many elements: which ones is left to chance, unless all are there.
     Sample,
+    /// With BY, where equal elements come is open in part.
+    Sort,
     /// Both of these integers mean the same.
     Either(i64, i64),
 }
 
 /// Commands whose replies may differ in part.
-const RULES: [(&str, Rule); 16] = [
+const RULES: [(&str, Rule); 25] = [
     ("ttl", Rule::Close(5)),
     ("pttl", Rule::Close(5_000)),
     ("expiretime", Rule::Close(5)),
@@ -33,6 +35,16 @@ const RULES: [(&str, Rule); 16] = [
     ("hscan", Rule::Scan),
     ("hvals", Rule::AnyOrder),
     ("scan", Rule::Scan),
+    ("sdiff", Rule::AnyOrder),
+    ("sinter", Rule::AnyOrder),
+    ("smembers", Rule::AnyOrder),
+    ("sort", Rule::Sort),
+    ("sort_ro", Rule::Sort),
+    // Only whole sets are taken out.
+    ("spop", Rule::AnyOrder),
+    ("srandmember", Rule::Sample),
+    ("sscan", Rule::Scan),
+    ("sunion", Rule::AnyOrder),
     ("zrandmember", Rule::Sample),
     ("zscan", Rule::Scan),
     ("randomkey", Rule::Chance),
@@ -122,6 +134,14 @@ pub fn equal(call: &Call, ours: &Value, theirs: &Value) -> bool {
         Rule::AnyOrder => sorted(ours).is_some_and(|ours| Some(ours) == sorted(theirs)),
         Rule::Chance => ours.bytes().is_some() && theirs.bytes().is_some(),
         Rule::Sample => have_one_shape(ours, theirs),
+        Rule::Sort => {
+            let has_by = call
+                .argv
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(b"by"));
+            let lengths = ours.items().zip(theirs.items());
+            has_by && lengths.is_some_and(|(ours, theirs)| ours.len() == theirs.len())
+        }
         Rule::Scan => scans_are_equal(call, ours, theirs),
     }
 }

@@ -4,6 +4,7 @@ pub mod databases;
 mod expire;
 mod iterate;
 mod object;
+pub mod sort;
 #[cfg(test)]
 pub(super) mod tests;
 
