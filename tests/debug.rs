@@ -165,6 +165,55 @@ fn objects_are_described() {
     server.check("DEBUG OBJECT gone", "-ERR no such key");
 }
 
+/// Lengths and digests are those of redis-server 7.0.15.
+#[test]
+fn sets_and_hashes_are_described() {
+    let mut server = server();
+    let numbers: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    let long = "x".repeat(70);
+    server.check("SADD i 1 2 -70000", ":3");
+    server.check("SADD s a 1 70000 helloworld", ":4");
+    server.check(&format!("SADD t {long} {}", numbers.join(" ")), ":101");
+    server.check("HSET h a 1 b two", ":2");
+    server.check(&format!("HSET g f {long}"), ":1");
+    for (key, told, digest) in [
+        (
+            "i",
+            "encoding:intset serializedlength:21 ",
+            "48f7c62384b294deb7dbf7a853d835487f495f17",
+        ),
+        (
+            "s",
+            "encoding:hashtable serializedlength:21 ",
+            "9fe401683856f7da4980308ac2c142c4b846939a",
+        ),
+        (
+            "t",
+            "encoding:hashtable serializedlength:274 ",
+            "dcf97aaf1db72cf83fcc2d60bbeeded5bc4038e2",
+        ),
+        (
+            "h",
+            "encoding:listpack serializedlength:21 ",
+            "aaec2dd6dd5d0e6fbdce75b84b029b773e920b00",
+        ),
+        (
+            "g",
+            "encoding:hashtable serializedlength:75 ",
+            "0e60d4a47c8125847c0a029afe87eb919a34a1e6",
+        ),
+    ] {
+        server.check_has(&format!("DEBUG OBJECT {key}"), told);
+        server.check(&format!("DEBUG DIGEST-VALUE {key}"), &format!("+{digest}"));
+    }
+    server.check_has("DEBUG HTSTATS-KEY t", "number of elements: 101");
+    server.check(
+        "DEBUG HTSTATS-KEY i",
+        "-ERR The value stored at the specified key is not represented using an hash table",
+    );
+    server.check("DEBUG HTSTATS-KEY nosuch", "-ERR no such key");
+}
+
 #[test]
 fn replies_of_every_type() {
     let mut server = server();
