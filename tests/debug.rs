@@ -167,7 +167,7 @@ fn objects_are_described() {
 
 /// Lengths and digests are those of redis-server 7.0.15.
 #[test]
-fn sets_and_hashes_are_described() {
+fn collections_are_described() {
     let mut server = server();
     let numbers: Vec<String> = (0..100).map(|number| number.to_string()).collect();
     let long = "x".repeat(70);
@@ -176,6 +176,15 @@ fn sets_and_hashes_are_described() {
     server.check(&format!("SADD t {long} {}", numbers.join(" ")), ":101");
     server.check("HSET h a 1 b two", ":2");
     server.check(&format!("HSET g f {long}"), ":1");
+    server.check("RPUSH l a 1 70000", ":3");
+    for len in (100..=2000).step_by(100) {
+        let reply = format!(":{len}");
+        server.check(&format!("RPUSH m {}", numbers.join(" ")), &reply);
+    }
+    server.check("CONFIG SET list-max-listpack-size 10", "+OK");
+    server.check(&format!("RPUSH q {}", numbers.join(" ")), ":100");
+    server.check("ZADD z 1 a 2.5 b", ":2");
+    server.check(&format!("ZADD y 1 {long} 2 b 3 7"), ":3");
     for (key, told, digest) in [
         (
             "i",
@@ -201,6 +210,31 @@ fn sets_and_hashes_are_described() {
             "g",
             "encoding:hashtable serializedlength:75 ",
             "0e60d4a47c8125847c0a029afe87eb919a34a1e6",
+        ),
+        (
+            "l",
+            "encoding:quicklist serializedlength:20 ",
+            "c168ae05c3da79adafb5abef122ef1613625438e",
+        ),
+        (
+            "m",
+            "encoding:quicklist serializedlength:4011 ",
+            "73f33c2737536f8940606f82e954c936d44f1189",
+        ),
+        (
+            "q",
+            "encoding:quicklist serializedlength:291 ",
+            "4ad27bb0a4f4440f4f978189cb9204815abee968",
+        ),
+        (
+            "z",
+            "encoding:listpack serializedlength:21 ",
+            "c45c5b051acd64070e5ed1a949939d5145f806c5",
+        ),
+        (
+            "y",
+            "encoding:skiplist serializedlength:101 ",
+            "01d6d79e4e4a8b83683774d6230652e7f0867ff0",
         ),
     ] {
         server.check_has(&format!("DEBUG OBJECT {key}"), told);
