@@ -180,7 +180,8 @@ impl<E: Element> Table<E> {
 
     #[inline]
     fn directory_index(&self, hash: u64) -> usize {
-        ((hash >> 1) >> (63 - self.depth)) as usize
+        // Two steps, because a depth of 0 would shift by 64.
+        (hash >> 1).wrapping_shr(63 ^ u32::from(self.depth)) as usize
     }
 
     #[inline]
@@ -190,7 +191,7 @@ impl<E: Element> Table<E> {
 
     #[inline]
     fn pos(shard: Shard, hash: u64) -> u64 {
-        (hash << shard.depth()) >> 48
+        hash.wrapping_shl(u32::from(shard.depth())) >> 48
     }
 
     /// Asks for the bucket of a hash to be brought into the cache.

@@ -14,7 +14,7 @@ mod shutdown;
 mod transactions;
 mod upkeep;
 
-pub use blocking::{Blocked, TimeoutReply, Wait, Waiting};
+pub use blocking::{Blocked, DeniedReply, Wait, Waiting};
 pub use client::{
     Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
 };

@@ -11,7 +11,7 @@ use super::dispatch;
 use crate::command::ctx::CmdError;
 use crate::command::registry::CommandId;
 use crate::engine::{
-    Blocked, Client, ClientId, Closing, Flags, Server, TimeoutReply, Unblock, Wait,
+    Blocked, Client, ClientId, Closing, DeniedReply, Flags, Server, Unblock, Wait,
 };
 use crate::keyspace::DbIndex;
 
@@ -106,7 +106,7 @@ pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
     server.client(id).output.begin();
     let mark = server.client(id).output.mark();
     match how {
-        // Redis: no array, also where what was waited for is a string.
+        // Redis: even where the command's other replies are strings.
         Unblock::Timeout => server.reply(id).null_array(),
         Unblock::Error => {
             let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
@@ -117,10 +117,10 @@ pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
     dispatch::after_reply(server, id, mark);
 }
 
-/// The reply of a command that would wait where that cannot be.
-pub fn reply_in_vain(server: &mut Server, id: ClientId, reply: TimeoutReply) {
+/// The reply of a wait that is not allowed.
+pub fn reply_denied(server: &mut Server, id: ClientId, reply: DeniedReply) {
     match reply {
-        TimeoutReply::NullArray => server.reply(id).null_array(),
-        TimeoutReply::Null => server.reply(id).null(),
+        DeniedReply::NullArray => server.reply(id).null_array(),
+        DeniedReply::Null => server.reply(id).null(),
     }
 }

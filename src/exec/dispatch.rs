@@ -206,26 +206,37 @@ pub(super) fn finish_run(
     wait
 }
 
-#[inline]
+/// LATENCY and SLOWLOG, which few calls are slow enough for.
+#[inline(always)]
 fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elapsed_ns: u64) {
     let elapsed_us = (elapsed_ns / 1000) as i64;
     let threshold_ms = server.config.latency_monitor_threshold_ms;
     if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
-        let event = if flags & flag::FAST != 0 {
-            "fast-command"
-        } else {
-            "command"
-        };
-        let now_s = server.keyspace.now_ms / 1000;
-        server
-            .stats
-            .latency
-            .add_if_needed(event, elapsed_us / 1000, threshold_ms, now_s);
+        note_latency(server, flags, elapsed_us / 1000);
     }
     let slower_than_us = server.config.slowlog_slower_than_us;
-    if slower_than_us < 0 || elapsed_us < slower_than_us || flags & flag::SKIP_SLOWLOG != 0 {
-        return;
+    if slower_than_us >= 0 && elapsed_us >= slower_than_us && flags & flag::SKIP_SLOWLOG == 0 {
+        push_slow(server, id, argv, elapsed_us);
     }
+}
+
+#[cold]
+fn note_latency(server: &mut Server, flags: u32, elapsed_ms: i64) {
+    let event = if flags & flag::FAST != 0 {
+        "fast-command"
+    } else {
+        "command"
+    };
+    let threshold_ms = server.config.latency_monitor_threshold_ms;
+    let now_s = server.keyspace.now_ms / 1000;
+    server
+        .stats
+        .latency
+        .add_if_needed(event, elapsed_ms, threshold_ms, now_s);
+}
+
+#[cold]
+fn push_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], elapsed_us: i64) {
     let Some(client) = server.clients.get(id) else {
         return;
     };

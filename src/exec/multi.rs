@@ -72,6 +72,6 @@ fn execute(server: &mut Server, id: ClientId, queued: &Queued) {
     let wait = dispatch::finish(server, id, queued.command, &argv, result);
     if let Some(wait) = wait {
         // Nobody waits inside of a transaction.
-        blocking::reply_in_vain(server, id, wait.on_timeout);
+        blocking::reply_denied(server, id, wait.when_denied);
     }
 }

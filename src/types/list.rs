@@ -367,3 +367,135 @@ impl Collection for List {
         Packed::List.encoding_name()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Push(End, Vec<u8>),
+        Pop(End),
+        Insert(usize, Side, Vec<u8>),
+        Set(usize, Vec<u8>),
+        RemoveRange(usize, usize),
+        RemoveMatching(usize, usize, End),
+        PutBack,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let end = || prop::sample::select(vec![End::Left, End::Right]);
+        let side = prop::sample::select(vec![Side::Before, Side::After]);
+        let text = || {
+            prop_oneof![
+                4 => (0u32..30).prop_map(|number| number.to_string().into_bytes()),
+                2 => prop::collection::vec(any::<u8>(), 0..80),
+                1 => prop::collection::vec(any::<u8>(), 900..1100),
+            ]
+        };
+        let place = || 0usize..1000;
+        prop_oneof![
+            6 => (end(), text()).prop_map(|(end, text)| Op::Push(end, text)),
+            1 => end().prop_map(Op::Pop),
+            2 => (place(), side, text()).prop_map(|(at, side, text)| Op::Insert(at, side, text)),
+            2 => (place(), text()).prop_map(|(at, text)| Op::Set(at, text)),
+            1 => (place(), 0usize..20).prop_map(|(at, count)| Op::RemoveRange(at, count)),
+            1 => (place(), 1usize..4, end()).prop_map(|(at, n, end)| Op::RemoveMatching(at, n, end)),
+            1 => Just(Op::PutBack),
+        ]
+    }
+
+    fn apply(list: &mut List, model: &mut VecDeque<Vec<u8>>, op: Op, limits: &ListLimits) {
+        let len = model.len();
+        match op {
+            Op::Push(end, text) => {
+                list.push(end, &text, limits);
+                match end {
+                    End::Left => model.push_front(text),
+                    End::Right => model.push_back(text),
+                }
+            }
+            Op::Pop(end) => {
+                let expected = match end {
+                    End::Left => model.pop_front(),
+                    End::Right => model.pop_back(),
+                };
+                assert_eq!(list.pop(end, |item| item.to_vec()), expected);
+            }
+            Op::Insert(place, side, text) if len > 0 => {
+                let index = place % len;
+                list.insert(index, side, &text, limits);
+                model.insert(index + usize::from(side == Side::After), text);
+            }
+            Op::Set(place, text) => {
+                let index = place % (len + 1);
+                assert_eq!(list.set(index, &text, limits), index < len);
+                if let Some(old) = model.get_mut(index) {
+                    *old = text;
+                }
+            }
+            Op::RemoveRange(place, count) => {
+                let start = place % (len + 1);
+                list.remove_range(start, count);
+                model.drain(start..(start + count).min(len));
+            }
+            Op::RemoveMatching(place, max, nearest_to) if len > 0 => {
+                let text = model[place % len].clone();
+                let found = model.iter().position(|item| *item == text);
+                assert_eq!(list.view().find(&text), found);
+                let mut removed = 0;
+                while removed < max
+                    && let Some(index) = match nearest_to {
+                        End::Left => model.iter().position(|item| *item == text),
+                        End::Right => model.iter().rposition(|item| *item == text),
+                    }
+                {
+                    model.remove(index);
+                    removed += 1;
+                }
+                assert_eq!(list.remove_matching(&text, max, nearest_to), removed);
+            }
+            Op::PutBack => {
+                // What the keyspace does with a list that fits into an entry.
+                if let Some((kind, bytes)) = list.as_packed() {
+                    let bytes = bytes.to_vec();
+                    *list = List::from_packed(kind, bytes).expect("of this type");
+                }
+            }
+            Op::Insert(..) | Op::RemoveMatching(..) => {}
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn behaves_as_a_deque(
+            ops in prop::collection::vec(op(), 1..120),
+            fill in prop::sample::select(vec![-2, -1, 1, 3, 100]),
+            plain_from in prop::sample::select(vec![PLAIN_FROM_BYTES, 1, 50]),
+        ) {
+            let limits = ListLimits::new(fill, 0, plain_from);
+            let (mut list, mut model) = (List::new(), VecDeque::new());
+            for op in ops {
+                apply(&mut list, &mut model, op, &limits);
+                list.check_invariants();
+                prop_assert_eq!(list.len(), model.len());
+                prop_assert_eq!(list.is_empty(), model.is_empty());
+                let mut texts = Vec::new();
+                list.view().for_range(0, list.len(), End::Left, |item| texts.push(item.to_vec()));
+                prop_assert!(texts.iter().eq(model.iter()));
+                texts.clear();
+                let last = list.len().saturating_sub(1);
+                list.view().for_range(last, list.len(), End::Right, |item| texts.push(item.to_vec()));
+                prop_assert!(texts.iter().eq(model.iter().rev()));
+                let copy = list.duplicate();
+                prop_assert_eq!(copy.len(), list.len());
+            }
+        }
+    }
+}

@@ -287,9 +287,13 @@ fn digits_17(value: f64) -> ([u8; 17], i32) {
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
-    /// Parses the whole of `bytes`; infinities pass, NaN and values out of
-    /// range do not.
+    /// Parses the whole of `bytes`; infinities pass, NaN, values out of range
+    /// and texts of 5 KiB (Redis: MAX_LONG_DOUBLE_CHARS) or more do not.
     pub fn parse(bytes: &[u8]) -> Option<LongDouble> {
+        const BYTES_MAX: usize = 5 * 1024 - 1;
+        if bytes.len() > BYTES_MAX {
+            return None;
+        }
         let text = std::str::from_utf8(bytes).ok()?;
         let number = match literal(text) {
             Literal::Decimal => text.trim_start_matches('+').to_owned(),
@@ -508,6 +512,14 @@ mod tests {
         for bad in [" ", "1 ", "nan", "x", "(1", "1(", "--1"] {
             assert_eq!(parse_f64_as_c(bad.as_bytes()), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn long_doubles_have_a_longest_text() {
+        let hex =
+            |digits: usize| LongDouble::parse(format!("0x.{}", "8".repeat(digits)).as_bytes());
+        assert!(hex(5 * 1024 - 4).is_some());
+        assert!(hex(5 * 1024 - 3).is_none());
     }
 
     #[test]

@@ -3,21 +3,16 @@
 use super::end_arg;
 use super::moves::{Move, move_one};
 use super::pop::{Request, pop_many, pop_name, pop_one};
-use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done, REPLIED};
-use crate::engine::{TimeoutReply, Wait};
+use crate::command::ctx::{CmdResult, Ctx, Done, REPLIED};
+use crate::engine::{DeniedReply, Wait};
 use crate::types::{End, List, Type};
 
-/// Until when an argument lets a command wait, Unix milliseconds.
-fn until(timeout: &[u8], now_ms: i64) -> Result<Option<i64>, CmdError> {
-    Args::new(&[timeout], &[], 0).wait_until(now_ms)
-}
-
-fn wait(keys: &[&[u8]], until_ms: Option<i64>, on_timeout: TimeoutReply) -> CmdResult {
+fn wait(keys: &[&[u8]], until_ms: Option<i64>, when_denied: DeniedReply) -> CmdResult {
     Ok(Done::Wait(Box::new(Wait {
         keys: keys.iter().map(|key| Box::from(*key)).collect(),
         kind: Type::List,
         until_ms,
-        on_timeout,
+        when_denied,
     })))
 }
 
@@ -38,8 +33,8 @@ pub(super) fn brpop(ctx: &mut Ctx) -> CmdResult {
 }
 
 fn pop_or_wait(ctx: &mut Ctx, end: End) -> CmdResult {
-    let (timeout, keys) = ctx.args.rest().split_last().ok_or(CmdError::Syntax)?;
-    let until_ms = until(timeout, ctx.now_ms())?;
+    let keys = ctx.args.take(ctx.args.left().saturating_sub(1))?;
+    let until_ms = ctx.args.wait_until(ctx.db.now_ms())?;
     for key in candidates(ctx, keys) {
         if ctx.db.edit_collection::<List>(key)?.is_some() {
             ctx.reply.array(2);
@@ -49,26 +44,28 @@ fn pop_or_wait(ctx: &mut Ctx, end: End) -> CmdResult {
             return REPLIED;
         }
     }
-    wait(keys, until_ms, TimeoutReply::NullArray)
+    wait(keys, until_ms, DeniedReply::NullArray)
 }
 
 pub(super) fn blmpop(ctx: &mut Ctx) -> CmdResult {
-    let timeout = ctx.args.bytes()?;
+    // Redis: what is wrong with the timeout is told last.
+    let mut timeout = ctx.args.clone();
+    ctx.args.bytes()?;
     let request = Request::parse(&mut ctx.args)?;
-    let until_ms = until(timeout, ctx.now_ms())?;
+    let until_ms = timeout.wait_until(ctx.now_ms())?;
     for key in candidates(ctx, request.keys) {
         if pop_many(ctx, key, &request)? {
             return REPLIED;
         }
     }
-    wait(request.keys, until_ms, TimeoutReply::NullArray)
+    wait(request.keys, until_ms, DeniedReply::NullArray)
 }
 
 pub(super) fn blmove(ctx: &mut Ctx) -> CmdResult {
     let (source, destination) = (ctx.args.key()?, ctx.args.key()?);
     let (from_word, to_word) = (ctx.args.rest()[0], ctx.args.rest()[1]);
     let (from, to) = (end_arg(&mut ctx.args)?, end_arg(&mut ctx.args)?);
-    let until_ms = until(ctx.args.bytes()?, ctx.now_ms())?;
+    let until_ms = ctx.args.wait_until(ctx.db.now_ms())?;
     let asked = Move {
         source,
         destination,
@@ -76,7 +73,7 @@ pub(super) fn blmove(ctx: &mut Ctx) -> CmdResult {
         to,
     };
     if !move_one(ctx, &asked)? {
-        return wait(&[source], until_ms, TimeoutReply::Null);
+        return wait(&[source], until_ms, DeniedReply::Null);
     }
     ctx.propagate_as(&[b"LMOVE", source, destination, from_word, to_word]);
     REPLIED
@@ -84,7 +81,7 @@ pub(super) fn blmove(ctx: &mut Ctx) -> CmdResult {
 
 pub(super) fn brpoplpush(ctx: &mut Ctx) -> CmdResult {
     let (source, destination) = (ctx.args.key()?, ctx.args.key()?);
-    let until_ms = until(ctx.args.bytes()?, ctx.now_ms())?;
+    let until_ms = ctx.args.wait_until(ctx.db.now_ms())?;
     let asked = Move {
         source,
         destination,
@@ -92,7 +89,7 @@ pub(super) fn brpoplpush(ctx: &mut Ctx) -> CmdResult {
         to: End::Left,
     };
     if !move_one(ctx, &asked)? {
-        return wait(&[source], until_ms, TimeoutReply::Null);
+        return wait(&[source], until_ms, DeniedReply::Null);
     }
     ctx.propagate_as(&[b"RPOPLPUSH", source, destination]);
     REPLIED

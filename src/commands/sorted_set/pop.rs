@@ -2,7 +2,7 @@
 
 use crate::command::ctx::{CmdError, CmdResult, Ctx, Done, REPLIED};
 use crate::commands::items::bulk_item;
-use crate::engine::{TimeoutReply, Wait};
+use crate::engine::{DeniedReply, Wait};
 use crate::keyspace::event;
 use crate::types::{Direction, Type, Zset};
 use crate::util::num;
@@ -133,7 +133,7 @@ fn wait(keys: &[&[u8]], until_ms: Option<i64>) -> Done {
         keys: keys.iter().map(|key| (*key).into()).collect(),
         kind: Type::Zset,
         until_ms,
-        on_timeout: TimeoutReply::NullArray,
+        when_denied: DeniedReply::NullArray,
     }))
 }
 

@@ -128,7 +128,8 @@ impl Shard {
     /// The address of a bucket's line.
     #[inline]
     pub(super) fn line(&self, index: usize) -> u64 {
-        (self.0 & ADDRESS) + 64 * (index as u64 + 1)
+        // Inside the allocation, whose end is an address too.
+        (self.0 & ADDRESS).wrapping_add(64 * (index as u64).wrapping_add(1))
     }
 
     #[inline]
@@ -141,7 +142,8 @@ impl Shard {
 
     #[inline]
     pub(super) fn home(&self, pos: u64) -> usize {
-        (pos as usize * self.buckets()) >> 16
+        // 16 bits times 8.
+        (pos as usize).wrapping_mul(self.buckets()) >> 16
     }
 
     pub(super) fn next(&self, index: usize) -> usize {
