@@ -22,10 +22,15 @@ pub fn of(value: ValueView<'_>, compress: bool) -> Vec<u8> {
     payload
 }
 
+/// The checksum of these bytes, which is also that of files.
+pub fn checksum(bytes: &[u8]) -> u64 {
+    CRC64.checksum(bytes)
+}
+
 /// Adds the frame to a value.
 pub fn seal(value: &mut Vec<u8>) {
     value.extend_from_slice(&VERSION.to_le_bytes());
-    let checksum = CRC64.checksum(value);
+    let checksum = checksum(value);
     value.extend_from_slice(&checksum.to_le_bytes());
 }
 
@@ -42,8 +47,8 @@ pub fn skip_checksums(skip: bool) {
 pub fn open(payload: &[u8]) -> Option<&[u8]> {
     let (value, footer) = payload.split_last_chunk::<FOOTER_BYTES>()?;
     let version = u16::from_le_bytes([footer[0], footer[1]]);
-    let (summed, checksum) = payload.split_last_chunk::<CHECKSUM_BYTES>()?;
-    let fits = || CRC64.checksum(summed) == u64::from_le_bytes(*checksum);
+    let (summed, expected) = payload.split_last_chunk::<CHECKSUM_BYTES>()?;
+    let fits = || checksum(summed) == u64::from_le_bytes(*expected);
     let sound = version <= VERSION_READ_MAX && (SKIP_CHECKSUMS.load(Ordering::Relaxed) || fits());
     sound.then_some(value)
 }
