@@ -37,7 +37,8 @@ const EDGE_INTEGERS: [&str; 22] = [
     "1048577",
 ];
 
-/// Numbers with a fraction, and what looks like one.
+/// Numbers with a fraction, and what looks like one. None so small that it is
+/// less exact: as a score, it makes Redis refuse to SORT.
 const FLOATS: [&str; 40] = [
     "0",
     "-0",
@@ -61,7 +62,7 @@ const FLOATS: [&str; 40] = [
     "-1e308",
     "1e4931",
     "1e4933",
-    "1e-308",
+    "1e-307",
     "1e-4940",
     "inf",
     "-inf",

@@ -16,7 +16,7 @@ enum Rule {
     Chance,
     /// As many elements: which ones is left to chance, unless all are there.
     Sample,
-    /// With BY, where equal elements come is open in part.
+    /// Where equal elements come is open in part.
     Sort,
     /// Both of these integers mean the same.
     Either(i64, i64),
@@ -134,16 +134,28 @@ pub fn equal(call: &Call, ours: &Value, theirs: &Value) -> bool {
         Rule::AnyOrder => sorted(ours).is_some_and(|ours| Some(ours) == sorted(theirs)),
         Rule::Chance => ours.bytes().is_some() && theirs.bytes().is_some(),
         Rule::Sample => have_one_shape(ours, theirs),
-        Rule::Sort => {
-            let has_by = call
-                .argv
-                .iter()
-                .any(|word| word.eq_ignore_ascii_case(b"by"));
-            let lengths = ours.items().zip(theirs.items());
-            has_by && lengths.is_some_and(|(ours, theirs)| ours.len() == theirs.len())
-        }
+        Rule::Sort => sorts_are_equal(call, ours, theirs),
         Rule::Scan => scans_are_equal(call, ours, theirs),
     }
+}
+
+/// With BY, any order may be right; without, texts are sorted as if they ended
+/// at a zero byte.
+fn sorts_are_equal(call: &Call, ours: &Value, theirs: &Value) -> bool {
+    let (Some(ours), Some(theirs)) = (ours.items(), theirs.items()) else {
+        return false;
+    };
+    let has = |option: &[u8]| {
+        call.argv
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(option))
+    };
+    let shown = |value: &Value| {
+        let text = value.bytes()?;
+        text.split(|byte| *byte == 0).next().map(<[u8]>::to_vec)
+    };
+    let same_texts = || ours.iter().map(shown).eq(theirs.iter().map(shown));
+    ours.len() == theirs.len() && (has(b"by") || has(b"alpha") && same_texts())
 }
 
 fn have_one_shape(ours: &Value, theirs: &Value) -> bool {

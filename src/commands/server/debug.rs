@@ -13,8 +13,9 @@ use crate::config::Extra;
 use crate::engine::hooks::Action;
 use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
 use crate::keyspace::ValueKind;
-use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue};
-use crate::types::{Hash, HashRef, List, Object, Set, SetRef, StrBuf};
+use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
+use crate::rdb::payload::skip_checksums;
+use crate::types::{Hash, List, Object, Set, StrBuf, Zset};
 use crate::util::{glob, num};
 
 /// The command.
@@ -279,6 +280,15 @@ const TOOLS: &[Tool] = &[
     ),
     tool("SET-DISABLE-DENY-SCRIPTS", (1, 1), needs_scripts, ["", ""]),
     tool(
+        "SET-SKIP-CHECKSUM-VALIDATION",
+        (1, 1),
+        set_skip_checksum_validation,
+        [
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "Pass over the checksums of payloads, or do not.",
+        ],
+    ),
+    tool(
         "SLEEP",
         (1, 1),
         sleep,
@@ -448,6 +458,15 @@ fn set_active_expire(server: &mut Server, client: ClientId, args: &mut Args<'_>)
     ok(server, client)
 }
 
+fn set_skip_checksum_validation(
+    server: &mut Server,
+    client: ClientId,
+    args: &mut Args<'_>,
+) -> CmdResult {
+    skip_checksums(switch(args.bytes()?));
+    ok(server, client)
+}
+
 fn pause_cron(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
     server.debug.cron = !switch(args.bytes()?);
     ok(server, client)
@@ -541,7 +560,7 @@ fn object(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
         "Value at:{:#x} refcount:1 encoding:{encoding} serializedlength:{} lru:{} \
          lru_seconds_idle:{idle_s}{}",
         entry.address(),
-        serialized_bytes(entry),
+        serialized_bytes(entry, server.config.rdbcompression),
         entry.clock(),
         fields.unwrap_or_default(),
     );
@@ -569,8 +588,10 @@ fn htstats(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdRes
 
 fn htstats_key(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
     let entry = find(server, client, args.key()?).ok_or(CmdError::NoSuchKey)?;
-    let table = match (Set::of(entry.value()), Hash::of(entry.value())) {
-        (Some(SetRef::Table(table)), _) | (_, Some(HashRef::Table(table))) => table,
+    let table = match entry.value() {
+        ValueRef::Boxed(Object::Set(Set::Table(table)))
+        | ValueRef::Boxed(Object::Hash(Hash::Table(table))) => table,
+        ValueRef::Boxed(Object::Zset(Zset::Big(scored))) => scored.members(),
         _ => {
             return Err(CmdError::err(
                 "The value stored at the specified key is not represented using an hash table",
