@@ -43,7 +43,7 @@ const LATER: &[&str] = &[
     // connection
     "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
-    "sort sort_ro wait",
+    "wait",
     // pubsub
     "psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe",
     "unsubscribe",

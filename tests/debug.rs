@@ -165,6 +165,89 @@ fn objects_are_described() {
     server.check("DEBUG OBJECT gone", "-ERR no such key");
 }
 
+/// Lengths and digests are those of redis-server 7.0.15.
+#[test]
+fn collections_are_described() {
+    let mut server = server();
+    let numbers: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    let long = "x".repeat(70);
+    server.check("SADD i 1 2 -70000", ":3");
+    server.check("SADD s a 1 70000 helloworld", ":4");
+    server.check(&format!("SADD t {long} {}", numbers.join(" ")), ":101");
+    server.check("HSET h a 1 b two", ":2");
+    server.check(&format!("HSET g f {long}"), ":1");
+    server.check("RPUSH l a 1 70000", ":3");
+    for len in (100..=2000).step_by(100) {
+        let reply = format!(":{len}");
+        server.check(&format!("RPUSH m {}", numbers.join(" ")), &reply);
+    }
+    server.check("CONFIG SET list-max-listpack-size 10", "+OK");
+    server.check(&format!("RPUSH q {}", numbers.join(" ")), ":100");
+    server.check("ZADD z 1 a 2.5 b", ":2");
+    server.check(&format!("ZADD y 1 {long} 2 b 3 7"), ":3");
+    for (key, told, digest) in [
+        (
+            "i",
+            "encoding:intset serializedlength:21 ",
+            "48f7c62384b294deb7dbf7a853d835487f495f17",
+        ),
+        (
+            "s",
+            "encoding:hashtable serializedlength:21 ",
+            "9fe401683856f7da4980308ac2c142c4b846939a",
+        ),
+        (
+            "t",
+            "encoding:hashtable serializedlength:274 ",
+            "dcf97aaf1db72cf83fcc2d60bbeeded5bc4038e2",
+        ),
+        (
+            "h",
+            "encoding:listpack serializedlength:21 ",
+            "aaec2dd6dd5d0e6fbdce75b84b029b773e920b00",
+        ),
+        (
+            "g",
+            "encoding:hashtable serializedlength:75 ",
+            "0e60d4a47c8125847c0a029afe87eb919a34a1e6",
+        ),
+        (
+            "l",
+            "encoding:quicklist serializedlength:20 ",
+            "c168ae05c3da79adafb5abef122ef1613625438e",
+        ),
+        (
+            "m",
+            "encoding:quicklist serializedlength:4011 ",
+            "73f33c2737536f8940606f82e954c936d44f1189",
+        ),
+        (
+            "q",
+            "encoding:quicklist serializedlength:291 ",
+            "4ad27bb0a4f4440f4f978189cb9204815abee968",
+        ),
+        (
+            "z",
+            "encoding:listpack serializedlength:21 ",
+            "c45c5b051acd64070e5ed1a949939d5145f806c5",
+        ),
+        (
+            "y",
+            "encoding:skiplist serializedlength:101 ",
+            "01d6d79e4e4a8b83683774d6230652e7f0867ff0",
+        ),
+    ] {
+        server.check_has(&format!("DEBUG OBJECT {key}"), told);
+        server.check(&format!("DEBUG DIGEST-VALUE {key}"), &format!("+{digest}"));
+    }
+    server.check_has("DEBUG HTSTATS-KEY t", "number of elements: 101");
+    server.check(
+        "DEBUG HTSTATS-KEY i",
+        "-ERR The value stored at the specified key is not represented using an hash table",
+    );
+    server.check("DEBUG HTSTATS-KEY nosuch", "-ERR no such key");
+}
+
 #[test]
 fn replies_of_every_type() {
     let mut server = server();

@@ -30,6 +30,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/keyspace/entry.rs",
     "src/server/crash.rs",
     "src/server/system.rs",
+    "src/util/collate.rs",
     "src/util/prefetch.rs",
     "src/util/ticks.rs",
 ];

@@ -26,6 +26,7 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
+    generic::sort::COMMANDS,
     generic::dump::COMMANDS,
     generic::migrate::COMMANDS,
     geo::COMMANDS,

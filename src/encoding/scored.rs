@@ -66,6 +66,11 @@ impl Scored {
         Scored { order, members }
     }
 
+    /// The table that members are found by.
+    pub fn members(&self) -> &Table<Member> {
+        &self.members
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         self.order.len()

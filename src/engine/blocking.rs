@@ -175,15 +175,17 @@ impl Waiting {
         self.ended.pop()
     }
 
-    /// The next end of a wait, Unix milliseconds.
+    /// When a wait ends next, Unix milliseconds: not before all of its last
+    /// millisecond has passed, for the time is cut to milliseconds.
     pub fn next_deadline_ms(&self) -> Option<i64> {
-        self.deadlines.first().map(|(until_ms, _)| *until_ms)
+        let (until_ms, _) = self.deadlines.first()?;
+        Some(until_ms.saturating_add(1))
     }
 
     /// A client whose time has come.
     pub fn due(&self, now_ms: i64) -> Option<ClientId> {
         let (until_ms, client) = self.deadlines.first()?;
-        (*until_ms <= now_ms).then_some(*client)
+        (*until_ms < now_ms).then_some(*client)
     }
 }
 
@@ -221,7 +223,7 @@ mod tests {
         waiting.add(ids[1], command, Vec::new(), db, wait(&["b"], None));
         assert_eq!(waiting.queue(db, b"a"), [ids[2], ids[0]]);
         assert_eq!(waiting.queue(db, b"b"), [ids[2], ids[1]]);
-        assert_eq!((waiting.due(4), waiting.due(5)), (None, Some(ids[0])));
+        assert_eq!((waiting.due(5), waiting.due(6)), (None, Some(ids[0])));
         for key in [&b"b"[..], b"x", b"a", b"b"] {
             waiting.note_ready(db, key.into());
         }

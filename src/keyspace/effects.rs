@@ -43,6 +43,7 @@ pub mod event {
             name,
         }
     }
+    pub const SORTSTORE: Event = list("sortstore");
     const fn set(name: &'static str) -> Event {
         Event {
             class: class::SET,

@@ -381,6 +381,11 @@ impl<'a> View<'a> for EntryRef<'a> {
     fn expires(self) -> bool {
         self.flags() & HAS_EXPIRE != 0
     }
+
+    #[inline]
+    fn extent(self) -> usize {
+        self.layout_size()
+    }
 }
 
 impl Drop for Entry {

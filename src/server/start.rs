@@ -21,6 +21,7 @@ use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
 use crate::engine::{Server, ShutdownState};
 use crate::stats::memory::allocator_name;
+use crate::util::collate;
 use crate::version::{REDIS_VERSION, REDSTART_VERSION};
 
 /// Descriptors beside those of clients: log, listening sockets, pipes.
@@ -33,6 +34,7 @@ type Fatal = String;
 
 /// Runs the program: `args` are its name and arguments.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    collate::follow_environment();
     log::install();
     let dir = match std::env::current_dir() {
         Ok(dir) => dir,

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod clock;
+pub mod collate;
 pub mod glob;
 pub mod lzf;
 pub mod num;

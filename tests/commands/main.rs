@@ -11,6 +11,7 @@ mod list;
 mod observing;
 mod server;
 mod set;
+mod sort;
 mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;

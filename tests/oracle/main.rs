@@ -61,6 +61,8 @@ fn random_commands_have_equal_replies() {
     while sent < commands {
         let mut calls: Vec<Call> = (0..BATCH.min(commands - sent))
             .map(|_| generator.call())
+            .flat_map(|call| [generate::before(&call), Some(call)])
+            .flatten()
             .collect();
         // Now and then a key expires between two batches; looking at it then
         // deletes it in both servers, before their own cycles matter.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::dump::{RESTORE, RESTORE_ASKING};
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
+use crate::command::keyspec;
 use crate::command::table::{Command, Find, Group, cat, flag, key_at, keys_after, kflag};
 use crate::engine::peers::{DialError, Kept};
 use crate::engine::{ClientId, Flags, Server};
@@ -45,6 +46,7 @@ pub const COMMANDS: &[Command] = &[Command::server("MIGRATE", -6, migrate)
             Find::Range(-1, 1, 0),
         ),
     ])
+    .key_finder(keyspec::one_or_after_keys)
     .tips(&["nondeterministic_output"])
     .history(&[
         ("3.0.0", "Added the `COPY` and `REPLACE` options."),

@@ -6,6 +6,7 @@ mod expire;
 mod iterate;
 pub mod migrate;
 mod object;
+pub mod sort;
 #[cfg(test)]
 pub(super) mod tests;
 

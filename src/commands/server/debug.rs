@@ -13,9 +13,9 @@ use crate::config::Extra;
 use crate::engine::hooks::Action;
 use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
 use crate::keyspace::ValueKind;
-use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue};
+use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
 use crate::rdb::payload::skip_checksums;
-use crate::types::{Hash, HashRef, List, Object, Set, SetRef, StrBuf};
+use crate::types::{Hash, List, Object, Set, StrBuf, Zset};
 use crate::util::{glob, num};
 
 /// The command.
@@ -588,8 +588,10 @@ fn htstats(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdRes
 
 fn htstats_key(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
     let entry = find(server, client, args.key()?).ok_or(CmdError::NoSuchKey)?;
-    let table = match (Set::of(entry.value()), Hash::of(entry.value())) {
-        (Some(SetRef::Table(table)), _) | (_, Some(HashRef::Table(table))) => table,
+    let table = match entry.value() {
+        ValueRef::Boxed(Object::Set(Set::Table(table)))
+        | ValueRef::Boxed(Object::Hash(Hash::Table(table))) => table,
+        ValueRef::Boxed(Object::Zset(Zset::Big(scored))) => scored.members(),
         _ => {
             return Err(CmdError::err(
                 "The value stored at the specified key is not represented using an hash table",

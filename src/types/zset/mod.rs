@@ -129,8 +129,8 @@ impl Zset {
         }
     }
 
-    /// The set in the form of big ones.
-    fn unpack(&mut self) -> &mut Scored {
+    /// The set in the form of big ones, which it keeps.
+    pub fn unpack(&mut self) -> &mut Scored {
         if let Zset::Packed(pairs) = self {
             let pairs = std::mem::take(pairs);
             let entries = packed::iter(pairs.as_ref());
