@@ -128,10 +128,11 @@ const PAYLOADS: [&[u8]; 7] = [
 
 /// What RESTORE takes, most of the time.
 pub fn payload(rng: &mut SmallRng) -> Vec<u8> {
-    if rng.random_ratio(1, 8) {
-        return value(rng);
+    match rng.random_range(0..8) {
+        0 => value(rng),
+        1..4 => PAYLOADS.choose(rng).expect("not empty").to_vec(),
+        _ => made_payload(rng),
     }
-    PAYLOADS.choose(rng).expect("not empty").to_vec()
 }
 
 /// A random element.
@@ -457,8 +458,8 @@ pub fn user(rng: &mut SmallRng) -> Vec<u8> {
     bytes(one(rng, &["default", "default", "DEFAULT", "nobody", ""]))
 }
 
-/// A payload for RESTORE, now and then a damaged one.
-pub fn payload(rng: &mut SmallRng) -> Vec<u8> {
+/// A payload of our own making, now and then a damaged one.
+fn made_payload(rng: &mut SmallRng) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new()).compressing(rng.random());
     let kinds = [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash];
     let kind = *kinds.choose(rng).expect("a kind");
