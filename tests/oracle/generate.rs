@@ -359,7 +359,6 @@ impl Draft<'_> {
                 key
             }
             (ArgKind::Integer, "offset") if self.group == Group::Bitmap => pools::bit_offset(rng),
-            (_, "serialized-value") => pools::payload(rng),
             (ArgKind::Integer, "bit" | "value") if self.group == Group::Bitmap => pools::bit(rng),
             (ArgKind::String, "encoding") => pools::bit_field_type(rng),
             (ArgKind::String, "operation") => pools::bit_operation(rng),
