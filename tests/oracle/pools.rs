@@ -114,6 +114,27 @@ const TYPES: [&str; 9] = [
     "string", "STRING", "list", "set", "zset", "hash", "stream", "none", "nosuch",
 ];
 
+/// Values as redis-server 7.0.15 dumps them: strings, a list, sets, a sorted
+/// set, a hash.
+const PAYLOADS: [&[u8]; 7] = [
+    b"\x00\x05\x68\x65\x6c\x6c\x6f\x0a\x00\x63\x72\xdf\x76\x65\x34\x20\x0a",
+    b"\x00\xc1\x39\x30\x0a\x00\x9d\x94\xea\x27\x93\xfc\x08\xb9",
+    b"\x12\x01\x02\x11\x11\x00\x00\x00\x03\x00\x81\x61\x02\x01\x01\x83\x62\x63\x64\x04\xff\x0a\x00\x99\x58\x30\x8b\x15\x3f\xf4\x8e",
+    b"\x0b\x0e\x02\x00\x00\x00\x03\x00\x00\x00\x01\x00\x02\x00\x03\x00\x0a\x00\xa5\x02\x5c\xe2\x6d\x6e\x4d\x1b",
+    b"\x02\x01\x01\x61\x0a\x00\x62\x96\xe9\x7e\x44\xd2\x1a\x6d",
+    b"\x11\x14\x14\x00\x00\x00\x04\x00\x81\x61\x02\x01\x01\x81\x62\x02\x83\x32\x2e\x35\x04\xff\x0a\x00\xd4\x4c\x6e\xa4\xf6\x44\xd9\xd7",
+    b"\x10\x12\x12\x00\x00\x00\x04\x00\x81\x66\x02\x81\x76\x02\x81\x67\x02\x02\x01\xff\x0a\x00\x01\xa6\x4e\x4f\xc1\xd4\xe5\x43",
+];
+
+/// What RESTORE takes, most of the time.
+pub fn payload(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..8) {
+        0 => value(rng),
+        1..4 => PAYLOADS.choose(rng).expect("not empty").to_vec(),
+        _ => made_payload(rng),
+    }
+}
+
 /// A random element.
 pub fn one<'a>(rng: &mut SmallRng, of: &[&'a str]) -> &'a str {
     of.choose(rng).expect("not empty")
@@ -437,8 +458,8 @@ pub fn user(rng: &mut SmallRng) -> Vec<u8> {
     bytes(one(rng, &["default", "default", "DEFAULT", "nobody", ""]))
 }
 
-/// A payload for RESTORE, now and then a damaged one.
-pub fn payload(rng: &mut SmallRng) -> Vec<u8> {
+/// A payload of our own making, now and then a damaged one.
+fn made_payload(rng: &mut SmallRng) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new()).compressing(rng.random());
     let kinds = [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash];
     let kind = *kinds.choose(rng).expect("a kind");
