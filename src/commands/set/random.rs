@@ -88,14 +88,15 @@ fn pop_some(ctx: &mut Ctx, key: &[u8], count: usize, remaining: usize) -> Result
             set.pop(ctx.rng, &mut popped);
         }
     } else {
-        let mut left = Set::new();
+        let mut left = Vec::with_capacity(remaining);
         set.view().split(remaining, ctx.rng, |member, stays| {
             if stays {
-                left.insert_item(member, limits);
+                left.push(member);
             } else {
                 popped(member);
             }
         });
+        let left = Set::of_distinct(&left, limits);
         set.replace(left);
     }
     set.changed(event::SPOP);
