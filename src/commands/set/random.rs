@@ -4,7 +4,7 @@ use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
 use crate::commands::items::{self, bulk_item};
 use crate::encoding::listpack::Item;
 use crate::keyspace::{ValueKind, event};
-use crate::types::{Collection, Set};
+use crate::types::Set;
 
 /// Redis: so many times fewer members left than taken, and those that stay are
 /// chosen instead.
