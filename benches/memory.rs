@@ -7,6 +7,9 @@
 //!   them back, and divides what the resident set grew by. Reading checks every value and also
 //!   carries a table that grows step by step to its end, so that `settled` has one table, not two.
 //! - `growth`: the latency of SET while an empty server fills.
+//! - `collections`: many small collections, and single big ones: resident bytes of each element, and
+//!   how long the deletion of a big one keeps the server (the longest of a few round trips of DEL
+//!   and PING).
 //! - `connections`: the time until idle connections are accepted, and what they cost before
 //!   (`idle`) and after (`used`) each has sent a PING.
 
@@ -23,6 +26,7 @@ use serde_json::{Value, json};
 use support::load::{Load, Until, latencies};
 use support::report::{Table, write_json};
 use support::request::{Keys, Request};
+use support::scan::Expected;
 use support::server::{Server, ServerSpec};
 use support::{Common, Result, usage};
 
@@ -55,10 +59,10 @@ struct Options {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "plain,ttl,growth,connections"
+        default_value = "plain,ttl,collections,growth,connections"
     )]
     only: Vec<Part>,
-    /// Keys of `plain` and `ttl`.
+    /// Keys of `plain` and `ttl`, elements of the big collections; a fifth of it: small ones.
     #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     keys: u64,
     /// Keys at the end of `growth`.
@@ -80,6 +84,7 @@ struct Options {
 enum Part {
     Plain,
     Ttl,
+    Collections,
     Growth,
     Connections,
 }
@@ -106,6 +111,7 @@ fn bench(options: &Options) -> Result<()> {
                 let fill = Request::set_expiring(VALUE_BYTES, EXPIRY_SECONDS);
                 ("ttl", keys(options, &specs, "ttl", &fill)?)
             }
+            Part::Collections => ("collections", collections(options, &specs)?),
             Part::Growth => ("growth", growth(options, &specs)?),
             Part::Connections => ("connections", connections(options, &specs)?),
         };
@@ -169,6 +175,109 @@ fn keys(options: &Options, specs: &[ServerSpec], name: &str, fill: &Request) -> 
         }));
     }
     Ok(Value::Array(results))
+}
+
+/// What `collections` fills: a name, a request, how many of it, and whether all go to one key.
+fn shapes(options: &Options) -> [(&'static str, Request, u64, bool); 5] {
+    const N: &str = "000000000000";
+    let of = |words: &str| Request::of(words, Expected::Any);
+    let (small, big) = (options.keys.div_ceil(5), options.keys);
+    let fields = "name Alice city Berlin plan basic visits 42 since 1700000000";
+    let numbers = "1000001 1000002 1000003 1000004 1000005 1000006 1000007 1000008 1000009 1000010";
+    [
+        (
+            "hashes of 5",
+            of(&format!("HSET hash:{N} {fields}")),
+            small,
+            false,
+        ),
+        (
+            "sets of 10",
+            of(&format!("SADD set:{N} {numbers}")),
+            small,
+            false,
+        ),
+        (
+            "sorted set",
+            of(&format!("ZADD key {N} member:{N}")),
+            big,
+            true,
+        ),
+        (
+            "hash",
+            of(&format!("HSET key field:{N} value:{N}")),
+            big,
+            true,
+        ),
+        ("list", of(&format!("RPUSH key element:{N}")), big, true),
+    ]
+}
+
+/// Resident bytes of collections, and how long freeing a big one takes.
+fn collections(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
+    let table = Table::start(&[
+        ("collections", 12),
+        ("server", 10),
+        ("number", 9),
+        ("settled B each", 14),
+        ("ratio", 5),
+        ("DEL ms", 6),
+    ]);
+    let mut results = Vec::new();
+    for (name, fill, count, one_key) in &shapes(options) {
+        let mut reference = None;
+        for spec in specs {
+            let server = Server::start(spec, &options.common.server_core, &[])?;
+            let empty = server.resident_bytes()?;
+            let mut load = Load::connect(server.address(), FILL_CONNECTIONS)?;
+            let (mut keys, until) = (Keys::in_order(*count), Until::Requests(*count));
+            load.run(fill, FILL_PIPELINE, &mut keys, until, &mut latencies())
+                .map_err(|error| format!("{}: {error}", spec.name))?;
+            drop(load);
+            server.expect_keys(if *one_key { 1 } else { *count })?;
+            let each = (settle(&server)? as f64 - empty as f64) / *count as f64;
+            let ratio = each / *reference.get_or_insert(each);
+            let del_ms = one_key.then(|| deletion_ms(&server)).transpose()?;
+            table.row(&[
+                (*name).to_owned(),
+                spec.name.clone(),
+                count.to_string(),
+                format!("{each:.1}"),
+                format!("{ratio:.3}"),
+                del_ms.map_or(String::new(), |ms| format!("{ms:.2}")),
+            ]);
+            results.push(json!({
+                "collections": name,
+                "server": spec.name,
+                "number": count,
+                "settled_bytes_each": each,
+                "ratio": ratio,
+                "deletion_ms": del_ms,
+            }));
+        }
+    }
+    Ok(Value::Array(results))
+}
+
+/// The longest round trip of DEL and of the next few PINGs, milliseconds.
+fn deletion_ms(server: &Server) -> Result<f64> {
+    let mut stream = TcpStream::connect(server.address())?;
+    stream.set_nodelay(true)?;
+    let mut longest = Duration::ZERO;
+    for (request, reply) in [("DEL key", ":1")]
+        .into_iter()
+        .chain([("PING", "+PONG"); 20])
+    {
+        let begin = Instant::now();
+        stream.write_all(format!("{request}\r\n").as_bytes())?;
+        let mut buf = [0; 64];
+        let bytes = stream.read(&mut buf)?;
+        longest = longest.max(begin.elapsed());
+        if buf[..bytes] != *format!("{reply}\r\n").as_bytes() {
+            return Err(format!("{request} answers {:?}", String::from_utf8_lossy(&buf)).into());
+        }
+    }
+    Ok(longest.as_secs_f64() * 1e3)
 }
 
 /// Waits until the resident set stays the same, and returns it.

@@ -33,6 +33,7 @@ pub mod encoding;
 pub mod engine;
 pub mod exec;
 pub mod keyspace;
+pub mod rdb;
 pub mod resp;
 pub mod server;
 pub mod stats;

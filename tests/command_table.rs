@@ -43,14 +43,14 @@ const LATER: &[&str] = &[
     // connection
     "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
-    "dump migrate restore wait",
+    "wait",
     // pubsub
     "psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe",
     "unsubscribe",
     // scripting
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
     // server
-    "acl failover psync replconf replicaof restore-asking slaveof sync",
+    "acl failover psync replconf replicaof slaveof sync",
     // stream
     "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
     "xreadgroup xrevrange xsetid xtrim",

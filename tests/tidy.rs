@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["resp"],
     &["encoding"],
     &["types"],
+    &["rdb"],
     &["config", "acl", "stats"],
     &["keyspace"],
     &["engine", "command"],

@@ -1,4 +1,4 @@
-//! Requests of equal length whose key digits are rewritten in place.
+//! Requests of equal length whose digits are rewritten in place.
 
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -11,7 +11,8 @@ const KEY_DIGITS: usize = 12;
 /// One kind of request, as bytes, and the reply it must get.
 pub struct Request {
     bytes: Vec<u8>,
-    digits_at: usize,
+    /// Where numbers stand, and what is added to the number of the key.
+    numbers: Vec<(usize, u64)>,
     /// What every reply must look like.
     pub expected: Expected,
 }
@@ -47,21 +48,38 @@ impl Request {
         Request::new(&[b"INCR", &key("counter:")], Expected::Integer)
     }
 
-    /// Encodes `parts`, whose second one is the key.
+    /// Any command: every run of twelve digits in `words` becomes the number of the key plus the
+    /// number that it is there.
+    pub fn of(words: &str, expected: Expected) -> Request {
+        let parts: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        Request::new(&parts, expected)
+    }
+
+    /// Encodes `parts`.
     fn new(parts: &[&[u8]], expected: Expected) -> Request {
         let mut bytes = format!("*{}\r\n", parts.len()).into_bytes();
-        let mut digits_at = 0;
-        for (index, part) in parts.iter().enumerate() {
+        let mut numbers = Vec::new();
+        for part in parts {
             bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
-            bytes.extend_from_slice(part);
-            if index == 1 {
-                digits_at = bytes.len() - KEY_DIGITS;
+            let mut at = 0;
+            while let Some(digits) = part.get(at..at + KEY_DIGITS) {
+                match std::str::from_utf8(digits)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                {
+                    Some(added) => {
+                        numbers.push((bytes.len() + at, added));
+                        at += KEY_DIGITS;
+                    }
+                    None => at += 1,
+                }
             }
+            bytes.extend_from_slice(part);
             bytes.extend_from_slice(b"\r\n");
         }
         Request {
             bytes,
-            digits_at,
+            numbers,
             expected,
         }
     }
@@ -74,8 +92,10 @@ impl Request {
     /// Gives every request in `batch` the next key of `keys`.
     pub fn renew(&self, batch: &mut [u8], keys: &mut Keys) {
         for request in batch.chunks_exact_mut(self.bytes.len()) {
-            let digits = &mut request[self.digits_at..self.digits_at + KEY_DIGITS];
-            write_digits(digits, keys.next());
+            let key = keys.next();
+            for (at, added) in &self.numbers {
+                write_digits(&mut request[*at..*at + KEY_DIGITS], key + added);
+            }
         }
     }
 }

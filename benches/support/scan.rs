@@ -1,6 +1,6 @@
 //! Counts replies in a byte stream and refuses any that is not the expected one.
 //!
-//! Far less than a RESP parser: it knows the three reply shapes the benches cause, and it never
+//! Far less than a RESP parser: it knows the reply shapes the benches cause, and it never
 //! allocates while replies are right.
 
 use memchr::memchr;
@@ -22,6 +22,8 @@ pub enum Expected {
         /// Bytes after the header, line end included.
         body_bytes: usize,
     },
+    /// Anything but an error, arrays of anything included.
+    Any,
 }
 
 impl Expected {
@@ -33,10 +35,19 @@ impl Expected {
         }
     }
 
-    /// Bytes that follow `line` in the same reply, or None when it is the wrong line.
+    /// Bytes that follow `line` in the same value, and values that follow it in the same reply,
+    /// or None when it is the wrong line.
     #[inline]
+    fn follows(&self, line: &[u8]) -> Option<(usize, usize)> {
+        if let Expected::Any = self {
+            return anything(line);
+        }
+        Some((self.body_bytes(line)?, 0))
+    }
+
     fn body_bytes(&self, line: &[u8]) -> Option<usize> {
         match self {
+            Expected::Any => None,
             Expected::Ok => (line == b"+OK\r\n").then_some(0),
             Expected::Integer => {
                 let right = line.len() > 3 && line[0] == b':' && line.ends_with(b"\r\n");
@@ -44,6 +55,23 @@ impl Expected {
             }
             Expected::Bulk { header, body_bytes } => (line == header).then_some(*body_bytes),
         }
+    }
+}
+
+/// What follows a line of any reply that is no error.
+fn anything(line: &[u8]) -> Option<(usize, usize)> {
+    let (kind, rest) = line.split_first()?;
+    let number = || -> Option<i64> {
+        std::str::from_utf8(rest.trim_ascii_end())
+            .ok()?
+            .parse()
+            .ok()
+    };
+    match kind {
+        b'+' | b':' => Some((0, 0)),
+        b'$' => Some((usize::try_from(number()?).map_or(0, |bytes| bytes + 2), 0)),
+        b'*' => Some((0, usize::try_from(number()?).unwrap_or(0))),
+        _ => None,
     }
 }
 
@@ -55,6 +83,8 @@ pub struct WrongReply(pub String);
 #[derive(Debug)]
 pub struct Scanner {
     body_left: usize,
+    /// Values that the reply under way has yet to bring, the one under way included.
+    values_left: usize,
     line: [u8; LINE_BYTES_MAX],
     line_bytes: usize,
 }
@@ -64,6 +94,7 @@ impl Scanner {
     pub fn new() -> Scanner {
         Scanner {
             body_left: 0,
+            values_left: 0,
             line: [0; LINE_BYTES_MAX],
             line_bytes: 0,
         }
@@ -81,7 +112,8 @@ impl Scanner {
                 if self.body_left > 0 {
                     return Ok(replies);
                 }
-                replies += 1;
+                self.values_left -= 1;
+                replies += usize::from(self.values_left == 0);
             }
             if input.is_empty() {
                 return Ok(replies);
@@ -98,10 +130,15 @@ impl Scanner {
                 self.keep(head)?;
                 &self.line[..std::mem::take(&mut self.line_bytes)]
             };
-            match expected.body_bytes(line) {
-                Some(0) => replies += 1,
-                Some(body_bytes) => self.body_left = body_bytes,
-                None => return Err(wrong(line)),
+            let Some((body_bytes, values)) = expected.follows(line) else {
+                return Err(wrong(line));
+            };
+            self.values_left = self.values_left.max(1) + values;
+            if body_bytes > 0 {
+                self.body_left = body_bytes;
+            } else {
+                self.values_left -= 1;
+                replies += usize::from(self.values_left == 0);
             }
         }
     }
@@ -133,6 +170,9 @@ pub fn self_check() {
     check(&Expected::bulk(3), b"$3\r\nabc\r\n$2\r\nab\r\n", None);
     check(&Expected::Integer, b":1\r\n-ERR no\r\n", None);
     check(&Expected::Ok, b"+OK\r\n$2\r\nOK\r\n", None);
+    let nested = b"*2\r\n$1\r\na\r\n*2\r\n:1\r\n$-1\r\n*0\r\n:5\r\n*-1\r\n";
+    check(&Expected::Any, nested, Some(4));
+    check(&Expected::Any, b"*1\r\n-ERR no\r\n", None);
 }
 
 fn check(expected: &Expected, stream: &[u8], replies: Option<usize>) {

@@ -40,6 +40,8 @@ texts! {
     OffsetOutOfRange = "ERR offset is out of range";
     /// The key that must exist does not.
     NoSuchKey = "ERR no such key";
+    /// The key that must not exist does.
+    BusyKey = "BUSYKEY Target key name already exists.";
     /// Source and destination are one.
     SameObject = "ERR source and destination objects are the same";
     /// A database that does not exist.

@@ -27,6 +27,8 @@ pub const FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     generic::databases::COMMANDS,
     generic::sort::COMMANDS,
+    generic::dump::COMMANDS,
+    generic::migrate::COMMANDS,
     geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,

@@ -17,6 +17,8 @@ mod tests;
 pub use deque::ListpackDeque;
 pub use item::Item;
 
+use std::collections::HashSet;
+
 use crate::util::num::canonical_i64;
 use crate::util::size_class::size_class;
 use item::{
@@ -270,6 +272,22 @@ impl<'a> ListpackRef<'a> {
             front: HEADER,
             back: at,
         }
+    }
+
+    /// Whether all elements are different texts, where of `skip + 1` elements
+    /// only the first counts (1: the fields of a hash).
+    pub fn is_distinct(self, skip: usize) -> bool {
+        // As canonical integers where they read as such: the forms of foreign
+        // listpacks may differ for the same text.
+        let texts = self.iter().step_by(skip + 1).map(|item| match item {
+            Item::Int(value) => (Some(value), &b""[..]),
+            Item::Bytes(text) => match canonical_i64(text) {
+                Some(value) => (Some(value), &b""[..]),
+                None => (None, text),
+            },
+        });
+        let mut seen: HashSet<_, ahash::RandomState> = HashSet::default();
+        texts.into_iter().all(|text| seen.insert(text))
     }
 
     /// Whether `bytes` more, element headers included, may be added. Beyond

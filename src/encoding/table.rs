@@ -70,6 +70,11 @@ pub trait View<'a>: Copy {
     fn key(self) -> &'a [u8];
     /// Whether it has an expiry.
     fn expires(self) -> bool;
+    /// Bytes from its address on that reading it looks at, as far as they are
+    /// worth asking for ([`Table::prefetch_rest`]).
+    fn extent(self) -> usize {
+        0
+    }
 }
 
 /// Hashes keys; seeded once per process.
@@ -102,6 +107,12 @@ impl Default for KeyHasher {
         KeyHasher::new()
     }
 }
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Bytes of a long entry that are asked for in advance. The processor notices
+/// by itself that more is read in a row.
+const REST_BYTES_MAX: usize = 2048;
 
 /// Where an entry stands; good until the table changes.
 #[derive(Clone, Copy, Debug)]
@@ -270,6 +281,24 @@ impl<E: Element> Table<E> {
             let home = shard.home(Table::<E>::pos(shard, hash));
             prefetch_match(shard.bucket(shard.next(home)), hash);
         }
+    }
+
+    /// Asks for the rest of a long entry, whose beginning has been asked for
+    /// before; false when what was asked for is all of it, or nothing is there.
+    #[inline]
+    pub fn prefetch_rest(&self, hash: u64) -> bool {
+        let Some(shard) = self.shard(hash) else {
+            return false;
+        };
+        let bucket = shard.bucket(shard.home(Table::<E>::pos(shard, hash)));
+        let Some(word) = first_match(bucket, hash) else {
+            return false;
+        };
+        let extent = view::<E>(word).map_or(0, View::extent);
+        for line in (LINE..extent.min(REST_BYTES_MAX)).step_by(LINE) {
+            prefetch::line((word & ADDRESS) + line as u64);
+        }
+        extent > 2 * LINE
     }
 
     /// Finds a key.
@@ -717,14 +746,21 @@ impl<E: Element> Table<E> {
     }
 }
 
-/// Asks for the first element of a bucket that a hash may belong to, if any.
+/// The first slot word of a bucket that a hash may belong to, if any.
+#[inline]
+fn first_match(bucket: &Bucket, hash: u64) -> Option<u64> {
+    let candidates = bucket.matches(tag_of(hash));
+    let slot = candidates.trailing_zeros() as usize / 8;
+    (candidates != 0).then(|| bucket.slots[slot])
+}
+
+/// Asks for that element; false where there is none.
 #[inline]
 fn prefetch_match(bucket: &Bucket, hash: u64) -> bool {
-    let candidates = bucket.matches(tag_of(hash));
-    if candidates == 0 {
+    let Some(word) = first_match(bucket, hash) else {
         return false;
-    }
-    let address = bucket.slots[candidates.trailing_zeros() as usize / 8] & ADDRESS;
+    };
+    let address = word & ADDRESS;
     prefetch::line(address);
     // Small entries often lie across two lines.
     prefetch::line(address + 40);

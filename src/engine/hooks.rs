@@ -1,6 +1,7 @@
 //! What commands want of the process around the engine. The start-up fills
 //! the hooks in; without it (in tests of the engine) they do nothing.
 
+use super::peers::Dial;
 use super::server::Server;
 use crate::config::{Config, Effect};
 
@@ -27,6 +28,8 @@ pub struct Hooks {
     pub apply: Option<ApplyEffect>,
     /// See [`ProcessAction`].
     pub act: Option<ProcessAction>,
+    /// See [`Dial`].
+    pub dial: Option<Dial>,
 }
 
 impl Server {

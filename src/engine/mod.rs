@@ -8,6 +8,7 @@ mod describe;
 mod figures;
 pub mod hooks;
 mod lifecycle;
+pub mod peers;
 pub mod running;
 mod server;
 mod shutdown;

@@ -7,6 +7,7 @@ use super::blocking::Waiting;
 use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
+use super::peers::Peers;
 use super::shutdown::Signalled;
 use super::transactions::Watchers;
 use crate::acl::Users;
@@ -90,6 +91,8 @@ pub struct Server {
     pub running: Option<crate::command::registry::CommandId>,
     /// What is done in the process around the engine.
     pub hooks: Hooks,
+    /// Connections to other servers that are kept.
+    pub peers: Peers,
     /// What DEBUG switched.
     pub debug: DebugSwitches,
     /// How the running command propagates.
@@ -161,6 +164,7 @@ impl Server {
             signalled: Signalled::default(),
             running: None,
             hooks: Hooks::default(),
+            peers: Peers::default(),
             debug: DebugSwitches::default(),
             propagation: Propagation::default(),
             config_file: None,

@@ -6,7 +6,7 @@ use super::edit::{Edit, Ttl};
 use super::entry::{Entry, EntryRef, NewValue, ValueRef};
 use super::{Event, Keyspace, event};
 use crate::encoding::table::{KeyHasher, Loc, Table};
-use crate::types::{Collection, Object, Packed, StrRef};
+use crate::types::{Collection, Object, StrRef};
 
 /// The number of a database that exists.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -339,7 +339,7 @@ impl<'a> DbRef<'a> {
         self.insert(key, Entry::new(key, value, clock))
     }
 
-    fn insert(&mut self, key: &[u8], entry: Entry) -> Edit<'_> {
+    pub(super) fn insert(&mut self, key: &[u8], entry: Entry) -> Edit<'_> {
         let loc = self.insert_entry(key, entry);
         self.keyspace.effects.event(self.index, event::NEW, key);
         let mut edit = Edit::new(self, loc);
@@ -401,47 +401,6 @@ impl<'a> DbRef<'a> {
         entry
     }
 
-    /// Takes a live key's value and expiry out, without events (RENAME, MOVE).
-    pub fn take_value(&mut self, key: &[u8]) -> Option<TakenValue> {
-        let loc = self.find(key)?;
-        let mut entry = self.table_mut().remove(loc);
-        self.keyspace.effects.touched(self.index, key);
-        let (expire, clock) = (entry.view().expire(), entry.view().clock());
-        let value = match entry.take_boxed() {
-            Some(object) => TakenKind::Boxed(object),
-            None => match entry.view().value() {
-                ValueRef::Int(number) => TakenKind::Int(number),
-                ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
-                ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
-                ValueRef::Boxed(_) => unreachable!("taken out above"),
-            },
-        };
-        Some(TakenValue {
-            value,
-            expire,
-            clock,
-        })
-    }
-
-    /// Adds a value taken from elsewhere under a key that is not there.
-    pub fn put_value(&mut self, key: &[u8], taken: TakenValue) -> Edit<'_> {
-        let value = match taken.value {
-            TakenKind::Int(number) => NewValue::Int(number),
-            TakenKind::Inline(ref bytes) => NewValue::Inline(bytes),
-            TakenKind::Packed(kind, ref bytes) => NewValue::Packed(kind, bytes),
-            TakenKind::Boxed(object) => NewValue::Boxed(object),
-        };
-        let entry = Entry::new(key, value, taken.clock).replace_expire(taken.expire);
-        self.insert(key, entry)
-    }
-
-    /// A copy of a live key's value and expiry, read and as if made now.
-    pub fn copy_value(&mut self, key: &[u8]) -> Option<TakenValue> {
-        let clock = self.keyspace.access.initial(self.keyspace.now_ms);
-        let entry = self.lookup(key)?;
-        Some(TakenValue::copy_of(entry, clock))
-    }
-
     /// Deletes a live key whose name is about to be given to another value,
     /// which is all that anybody is told.
     pub fn discard(&mut self, key: &[u8]) {
@@ -449,6 +408,12 @@ impl<'a> DbRef<'a> {
             let entry = self.table_mut().remove(loc);
             self.keyspace.lazyfree.entry(entry);
         }
+    }
+
+    /// Tells of, and counts, the deletion of a key that was discarded after all.
+    pub fn removed(&mut self, key: &[u8]) {
+        self.keyspace.effects.touched(self.index, key);
+        self.moved(event::DEL, key);
     }
 
     /// Publishes an event of a key that may be gone.
@@ -490,37 +455,5 @@ impl<'a> DbRef<'a> {
             self.expire_if_due(&key);
         }
         None
-    }
-}
-
-/// A value between two keys.
-pub struct TakenValue {
-    value: TakenKind,
-    /// Its expiry, Unix milliseconds.
-    pub expire: Option<i64>,
-    clock: u32,
-}
-
-enum TakenKind {
-    Int(i64),
-    Inline(Box<[u8]>),
-    Packed(Packed, Box<[u8]>),
-    Boxed(Box<Object>),
-}
-
-impl TakenValue {
-    /// A copy of a value with its expiry.
-    fn copy_of(entry: EntryRef<'_>, clock: u32) -> TakenValue {
-        let value = match entry.value() {
-            ValueRef::Int(number) => TakenKind::Int(number),
-            ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
-            ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
-            ValueRef::Boxed(object) => TakenKind::Boxed(Box::new(object.duplicate())),
-        };
-        TakenValue {
-            value,
-            expire: entry.expire(),
-            clock,
-        }
     }
 }

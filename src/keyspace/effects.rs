@@ -115,6 +115,7 @@ pub mod event {
     pub const MOVE_FROM: Event = generic("move_from");
     pub const MOVE_TO: Event = generic("move_to");
     pub const COPY_TO: Event = generic("copy_to");
+    pub const RESTORE: Event = generic("restore");
     pub const KEY_MISS: Event = Event {
         class: class::KEY_MISS,
         name: "keymiss",

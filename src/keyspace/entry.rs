@@ -27,7 +27,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use crate::encoding::table::{Element, View};
-use crate::types::{Object, Packed, StrRef, Type};
+use crate::types::{Object, Packed, StrRef, Type, ValueView};
 use crate::util::size_class::size_class;
 
 const HEADER: usize = 8;
@@ -88,7 +88,17 @@ pub enum ValueRef<'a> {
     Boxed(&'a Object),
 }
 
-impl ValueRef<'_> {
+impl<'a> ValueRef<'a> {
+    /// The value, whatever its form.
+    pub fn view(self) -> ValueView<'a> {
+        match self {
+            ValueRef::Int(number) => ValueView::String(StrRef::Int(number)),
+            ValueRef::Inline(bytes) => ValueView::String(StrRef::Inline(bytes)),
+            ValueRef::Packed(kind, bytes) => kind.view(bytes),
+            ValueRef::Boxed(object) => object.view(),
+        }
+    }
+
     /// The name OBJECT ENCODING gives.
     pub fn encoding_name(self) -> &'static str {
         match self {
@@ -370,6 +380,11 @@ impl<'a> View<'a> for EntryRef<'a> {
     #[inline]
     fn expires(self) -> bool {
         self.flags() & HAS_EXPIRE != 0
+    }
+
+    #[inline]
+    fn extent(self) -> usize {
+        self.layout_size()
     }
 }
 

@@ -12,11 +12,13 @@ pub mod effects;
 pub mod entry;
 pub mod expire;
 pub mod lazyfree;
+mod taken;
 
 pub use collection::{CollectionEdit, PACKED_INLINE_BYTES_MAX};
 pub use db::{Db, DbIndex, DbRef, Str, ValueKind, WrongType};
 pub use edit::{Edit, Ttl};
 pub use effects::{Effect, Effects, Event, event};
+pub use taken::TakenValue;
 
 use crate::encoding::table::KeyHasher;
 use access::AccessPolicy;
@@ -37,6 +39,9 @@ pub struct KeyspaceStats {
     pub expire_time_cap_reached: u64,
     /// Time spent in active expiry, microseconds.
     pub expire_cycle_us: u64,
+    /// Packed collections in payloads of RESTORE that were looked through
+    /// because the configuration wants it.
+    pub sanitized_payloads: u64,
 }
 
 /// All databases.

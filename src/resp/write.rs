@@ -88,6 +88,8 @@ impl Output {
     pub fn begin(&mut self) {
         if self.buf.len() >= CHUNK_BYTES {
             self.seal();
+            // Who filled one chunk will fill another: no growing step by step.
+            self.buf.reserve_exact(CHUNK_BYTES + CHUNK_BYTES / 4);
         }
     }
 

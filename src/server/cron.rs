@@ -59,6 +59,7 @@ impl Cron {
             sample(server);
         }
         self.clients(server);
+        server.peers.close_unused(server.keyspace.now_ms / 1000);
         if server.debug.active_expire && server.pause.is_none() {
             let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();

@@ -7,6 +7,7 @@ pub mod io;
 pub mod listen;
 pub mod log;
 pub mod oom;
+pub mod peer;
 pub mod signals;
 pub mod start;
 pub mod system;

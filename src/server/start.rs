@@ -15,7 +15,7 @@ use super::listen::Listening;
 use super::log::{self, Destination, Role};
 use super::oom::OomScore;
 use super::title::Title;
-use super::{crash, signals, system};
+use super::{crash, peer, signals, system};
 use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
@@ -342,6 +342,7 @@ impl Program {
                     Action::Restart => self.restart(),
                     action => crash::act(action),
                 })),
+                dial: Some(Box::new(peer::dial)),
             };
             crash::watch(&mut *server);
         }

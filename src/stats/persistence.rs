@@ -45,8 +45,6 @@ pub struct PersistenceStats {
     pub rewrite_failures: u64,
     /// Whether the last write to the append-only file succeeded.
     pub last_write_ok: bool,
-    /// Payloads of RESTORE that were looked through in depth.
-    pub payload_sanitizations: u64,
 }
 
 impl Default for PersistenceStats {
@@ -72,7 +70,6 @@ impl Default for PersistenceStats {
             rewrites: 0,
             rewrite_failures: 0,
             last_write_ok: true,
-            payload_sanitizations: 0,
         }
     }
 }
@@ -83,6 +80,5 @@ impl PersistenceStats {
         self.snapshots = 0;
         self.rewrites = 0;
         self.rewrite_failures = 0;
-        self.payload_sanitizations = 0;
     }
 }

@@ -2,7 +2,7 @@
 //! packed into one piece of bytes, which the keyspace keeps inside the entry;
 //! big ones are objects of their own.
 
-use super::{Object, Type};
+use super::{Hash, List, Object, Set, Type, ValueView, Zset};
 
 /// What the bytes of a packed collection are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +38,18 @@ impl Packed {
             Packed::Zset => Type::Zset,
             Packed::Hash => Type::Hash,
         }
+    }
+
+    /// Packed bytes of this kind for reading.
+    pub fn view(self, bytes: &[u8]) -> ValueView<'_> {
+        let view = match self.value_type() {
+            Type::List => List::packed_view(self, bytes).map(ValueView::List),
+            Type::Set => Set::packed_view(self, bytes).map(ValueView::Set),
+            Type::Zset => Zset::packed_view(self, bytes).map(ValueView::Zset),
+            Type::Hash => Hash::packed_view(self, bytes).map(ValueView::Hash),
+            Type::String => None,
+        };
+        view.unwrap_or_else(|| unreachable!("a type reads all of its packed kinds"))
     }
 
     /// The name OBJECT ENCODING gives. Redis 7.0 knows no packed lists, nor

@@ -64,7 +64,34 @@ impl Hash {
         }
     }
 
-    fn unpack(&mut self) {
+    /// A hash of fields, each followed by its value; None when one comes twice
+    /// or the last has none.
+    pub fn from_pairs(pairs: Listpack, limits: HashLimits) -> Option<Hash> {
+        let len = pairs.as_ref().len();
+        if !len.is_multiple_of(2) {
+            return None;
+        }
+        let mut hash = Hash::Packed(pairs);
+        if len / 2 > limits.entries {
+            hash.unpack();
+        }
+        (hash.view().len() == len / 2 && hash.is_distinct()).then_some(hash)
+    }
+
+    /// Whether no field is there twice, which only a listpack from outside
+    /// could bring about.
+    pub fn is_distinct(&self) -> bool {
+        match self {
+            Hash::Packed(pack) => pack.as_ref().is_distinct(1),
+            Hash::Table(_) => true,
+        }
+    }
+
+    /// Becomes a table.
+    pub fn unpack(&mut self) {
+        if matches!(self, Hash::Table(_)) {
+            return;
+        }
         let mut table = Table::new(KeyHasher::shared());
         let (mut field_text, mut value_text) = (itoa::Buffer::new(), itoa::Buffer::new());
         for (field, value) in self.view().iter() {
@@ -100,6 +127,7 @@ impl Hash {
             Hash::Packed(pack) => {
                 assert!(listpack::validate(pack.as_ref().bytes()));
                 assert!(pack.as_ref().len().is_multiple_of(2));
+                assert!(pack.as_ref().is_distinct(1), "a field twice");
             }
             Hash::Table(table) => table.check_invariants(),
         }

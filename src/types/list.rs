@@ -191,6 +191,16 @@ impl List {
         }
     }
 
+    /// A list of these nodes, as files have them.
+    pub fn from_nodes(nodes: Quicklist) -> List {
+        match nodes.as_listpack() {
+            Some(bytes) if bytes.len() <= PACKED_BYTES_MAX => {
+                List::Packed(Listpack::from_trusted(bytes.to_vec()))
+            }
+            _ => List::Quick(Box::new(nodes)),
+        }
+    }
+
     /// Panics when the structure contradicts itself (tests).
     pub fn check_invariants(&self) {
         match self {

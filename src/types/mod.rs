@@ -66,6 +66,21 @@ pub enum Object {
     Hash(Hash),
 }
 
+/// A value for reading, wherever it lies.
+#[derive(Clone, Copy)]
+pub enum ValueView<'a> {
+    /// A string.
+    String(StrRef<'a>),
+    /// A list.
+    List(ListRef<'a>),
+    /// A set.
+    Set(SetRef<'a>),
+    /// A sorted set.
+    Zset(ZsetRef<'a>),
+    /// A hash.
+    Hash(HashRef<'a>),
+}
+
 /// Asks the collection inside of an object.
 macro_rules! ask {
     ($object:expr, $string:ident => $of_string:expr, $value:ident => $of_collection:expr) => {
@@ -89,6 +104,27 @@ impl Object {
             Object::Zset(_) => Type::Zset,
             Object::Hash(_) => Type::Hash,
         }
+    }
+
+    /// The value for reading.
+    pub fn view(&self) -> ValueView<'_> {
+        match self {
+            Object::String(string) => ValueView::String(StrRef::Boxed(string)),
+            Object::List(list) => ValueView::List(list.view()),
+            Object::Set(set) => ValueView::Set(set.view()),
+            Object::Zset(zset) => ValueView::Zset(zset.view()),
+            Object::Hash(hash) => ValueView::Hash(hash.view()),
+        }
+    }
+
+    /// The packed bytes of a collection that is packed.
+    pub fn as_packed(&self) -> Option<(Packed, &[u8])> {
+        ask!(self, _string => None, value => value.as_packed())
+    }
+
+    /// Panics when the structure contradicts itself (tests).
+    pub fn check_invariants(&self) {
+        ask!(self, _string => (), value => value.check_invariants());
     }
 
     /// Bytes that the value holds on the heap, beside the box itself.

@@ -1,8 +1,10 @@
 //! Commands on keys of any type: <https://redis.io/docs/latest/commands/?group=generic>.
 
 pub mod databases;
+pub mod dump;
 mod expire;
 mod iterate;
+pub mod migrate;
 mod object;
 pub mod sort;
 #[cfg(test)]

@@ -194,7 +194,7 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output_order"]),
 ];
 
-fn limits(config: &Config) -> HashLimits {
+pub(in crate::commands) fn limits(config: &Config) -> HashLimits {
     let entries = usize::try_from(config.hash_max_listpack_entries).unwrap_or(usize::MAX);
     let value_bytes = usize::try_from(config.hash_max_listpack_value_bytes).unwrap_or(usize::MAX);
     HashLimits {

@@ -334,7 +334,7 @@ pub const COMMANDS: &[Command] = &[
         .history(&[("4.0.0", "Accepts multiple `element` arguments.")]),
 ];
 
-fn limits(config: &Config) -> ListLimits {
+pub(in crate::commands) fn limits(config: &Config) -> ListLimits {
     list_limits(config.list_max_listpack_size, config.list_compress_depth)
 }
 

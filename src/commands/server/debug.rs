@@ -14,6 +14,7 @@ use crate::engine::hooks::Action;
 use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
 use crate::keyspace::ValueKind;
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
+use crate::rdb::payload::skip_checksums;
 use crate::types::{Hash, List, Object, Set, StrBuf, Zset};
 use crate::util::{glob, num};
 
@@ -279,6 +280,15 @@ const TOOLS: &[Tool] = &[
     ),
     tool("SET-DISABLE-DENY-SCRIPTS", (1, 1), needs_scripts, ["", ""]),
     tool(
+        "SET-SKIP-CHECKSUM-VALIDATION",
+        (1, 1),
+        set_skip_checksum_validation,
+        [
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "Pass over the checksums of payloads, or do not.",
+        ],
+    ),
+    tool(
         "SLEEP",
         (1, 1),
         sleep,
@@ -448,6 +458,15 @@ fn set_active_expire(server: &mut Server, client: ClientId, args: &mut Args<'_>)
     ok(server, client)
 }
 
+fn set_skip_checksum_validation(
+    server: &mut Server,
+    client: ClientId,
+    args: &mut Args<'_>,
+) -> CmdResult {
+    skip_checksums(switch(args.bytes()?));
+    ok(server, client)
+}
+
 fn pause_cron(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
     server.debug.cron = !switch(args.bytes()?);
     ok(server, client)
@@ -541,7 +560,7 @@ fn object(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
         "Value at:{:#x} refcount:1 encoding:{encoding} serializedlength:{} lru:{} \
          lru_seconds_idle:{idle_s}{}",
         entry.address(),
-        serialized_bytes(entry),
+        serialized_bytes(entry, server.config.rdbcompression),
         entry.clock(),
         fields.unwrap_or_default(),
     );

@@ -103,7 +103,7 @@ pub(super) fn stats(server: &Server, _: &Overview, fields: &mut Fields) {
     // No process is ever forked.
     fields.add("latest_fork_usec", 0);
     fields.add("total_forks", 0);
-    fields.add("migrate_cached_sockets", 0);
+    fields.add("migrate_cached_sockets", server.peers.len());
     fields.add("slave_expires_tracked_keys", 0);
     defrag(server, fields);
     fields.add("tracking_total_keys", 0);
@@ -111,8 +111,7 @@ pub(super) fn stats(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("tracking_total_prefixes", 0);
     fields.add("unexpected_error_replies", stats.unexpected_error_replies);
     fields.add("total_error_replies", stats.error_replies);
-    let sanitizations = stats.persistence.payload_sanitizations;
-    fields.add("dump_payload_sanitizations", sanitizations);
+    fields.add("dump_payload_sanitizations", keyspace.sanitized_payloads);
     fields.add("total_reads_processed", stats.reads_processed);
     fields.add("total_writes_processed", stats.writes_processed);
     fields.add("io_threaded_reads_processed", stats.io_threaded_reads);

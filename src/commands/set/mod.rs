@@ -232,7 +232,7 @@ pub const COMMANDS: &[Command] = &[
         ]),
 ];
 
-fn limits(config: &Config) -> SetLimits {
+pub(in crate::commands) fn limits(config: &Config) -> SetLimits {
     SetLimits::new(config.set_max_intset_entries)
 }
 

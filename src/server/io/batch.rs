@@ -14,10 +14,9 @@ use crate::exec::dispatch::{self, Outcome};
 use crate::keyspace::DbIndex;
 use crate::resp::ProtocolError;
 
-/// Requests planned together, while those planned before them are executed.
-const GROUP: usize = 16;
-/// Requests of a group that are touched before the first is looked at further.
-const FURTHER_AFTER: usize = 4;
+/// Requests that go through the stages of [`Batch::execute_ahead`] together.
+/// Their waits for memory, and for where it is, overlap best in a row.
+const GROUP: usize = 8;
 
 /// Most bytes of requests that a client may have pending before it has logged in.
 const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 1024 * 1024;
@@ -116,46 +115,43 @@ struct Group {
     len: usize,
 }
 
-impl Default for Group {
-    fn default() -> Group {
-        let none = Plan {
+impl Group {
+    const NONE: Group = Group {
+        plans: [Plan {
             item: 0,
             request: 0,
             lookup: Lookup::UnknownCommand,
             hash: None,
             db: DbIndex::FIRST,
             further: false,
-        };
-        Group {
-            plans: [none; GROUP],
-            len: 0,
-        }
-    }
-}
+        }; GROUP],
+        len: 0,
+    };
 
-impl Group {
-    fn get(&self, index: usize) -> Option<&Plan> {
-        self.plans[..self.len].get(index)
-    }
-
-    /// Starts loading the entry that a request will look at.
-    #[inline]
-    fn touch(&mut self, server: &Server, index: usize) {
-        if let Some(plan) = self.plans[..self.len].get_mut(index)
-            && let Some(hash) = plan.hash
-        {
-            let table = server.keyspace.db(plan.db).table();
-            plan.further = !table.prefetch_entry(hash);
+    /// Starts loading the entries that the requests will look at.
+    fn touch(&mut self, server: &Server) {
+        for plan in &mut self.plans[..self.len] {
+            if let Some(hash) = plan.hash {
+                let table = server.keyspace.db(plan.db).table();
+                plan.further = !table.prefetch_entry(hash);
+            }
         }
     }
 
-    /// The same where the first bucket did not have it.
-    #[inline]
-    fn touch_further(&self, server: &Server, index: usize) {
-        if let Some(plan) = self.get(index)
-            && let (true, Some(hash)) = (plan.further, plan.hash)
-        {
-            server.keyspace.db(plan.db).table().prefetch_further(hash);
+    /// Starts loading what touching has left: entries that the first bucket
+    /// did not have, the rest of long ones. After a short one the others are
+    /// not looked at: that would cost those who only have short ones.
+    fn touch_further(&mut self, server: &Server) {
+        let mut long = true;
+        for plan in &mut self.plans[..self.len] {
+            if let Some(hash) = plan.hash {
+                let table = server.keyspace.db(plan.db).table();
+                if plan.further {
+                    table.prefetch_further(hash);
+                } else if long {
+                    long = table.prefetch_rest(hash);
+                }
+            }
         }
     }
 }
@@ -252,8 +248,9 @@ impl Batch {
         }
     }
 
-    /// Executes the requests in order, in groups: while one is executed, the
-    /// entries of the next are asked for, whose buckets have been before.
+    /// Executes the requests in order, in groups that follow each other through
+    /// four stages: planned (their buckets are asked for), touched (their
+    /// entries are), touched further, executed.
     fn execute_ahead(&self, server: &mut Server, conns: &mut [Option<Conn>], arena: &[u8]) {
         let mut next = Next {
             item: 0,
@@ -262,22 +259,20 @@ impl Batch {
             last_call: LastCall::default(),
         };
         self.enter(server, &mut next);
-        let (mut group, mut coming) = (Group::default(), Group::default());
+        let mut groups = [const { Group::NONE }; 4];
         loop {
-            self.plan(server, arena, &mut next, &mut coming);
-            if group.len == 0 && coming.len == 0 {
+            let [planned, touched, further, due] = &mut groups;
+            self.plan(server, arena, &mut next, planned);
+            touched.touch(server);
+            further.touch_further(server);
+            for plan in &due.plans[..due.len] {
+                self.run(server, conns, arena, plan);
+            }
+            due.len = 0;
+            if groups.iter().all(|group| group.len == 0) {
                 return;
             }
-            for index in 0..GROUP + FURTHER_AFTER {
-                coming.touch(server, index);
-                if let Some(touched) = index.checked_sub(FURTHER_AFTER) {
-                    coming.touch_further(server, touched);
-                }
-                if let Some(plan) = group.get(index) {
-                    self.run(server, conns, arena, plan);
-                }
-            }
-            std::mem::swap(&mut group, &mut coming);
+            groups.rotate_right(1);
         }
     }
 

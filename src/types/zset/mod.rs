@@ -80,6 +80,23 @@ impl Zset {
         Zset::Packed(pairs)
     }
 
+    /// A set of members, each followed by its score, in order; None when they
+    /// are no such thing.
+    pub fn from_pairs(pairs: Listpack, limits: Limits) -> Option<Zset> {
+        if !packed::is_in_order(pairs.as_ref()) {
+            return None;
+        }
+        let len = packed::len(pairs.as_ref());
+        if len <= limits.entries {
+            return pairs.as_ref().is_distinct(1).then_some(Zset::Packed(pairs));
+        }
+        let mut scored = Scored::new();
+        for (member, score) in packed::iter(pairs.as_ref()) {
+            scored.upsert(member.text(&mut itoa::Buffer::new()), |_| Some(score));
+        }
+        (scored.len() == len).then(|| Zset::Big(Box::new(scored)))
+    }
+
     /// Looks a member up, and has its score decided: `decide` is told the old
     /// one and gives the new one, or None to leave things as they are.
     pub fn upsert(
@@ -148,6 +165,14 @@ impl Zset {
         match self {
             Zset::Big(scored) => scored.remove_range(ranks, |_, _| ()),
             Zset::Packed(pairs) => packed::remove_range(pairs, ranks),
+        }
+    }
+
+    /// Panics when the structure contradicts itself (tests).
+    pub fn check_invariants(&self) {
+        match self {
+            Zset::Packed(pairs) => packed::check_invariants(pairs.as_ref()),
+            Zset::Big(scored) => scored.check_invariants(),
         }
     }
 }

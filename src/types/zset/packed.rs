@@ -160,3 +160,38 @@ pub(super) fn remove_range(pairs: &mut Listpack, ranks: Range<usize>) {
         pairs.remove(at, 2 * ranks.len());
     }
 }
+
+/// Whether pairs of whatever origin, of which the listpack is well formed, are
+/// a set: scores that are numbers, members in order. That none comes twice is
+/// not looked at.
+pub(super) fn is_in_order(pairs: ListpackRef<'_>) -> bool {
+    let mut items = pairs.iter();
+    let mut last: Option<(Item<'_>, f64)> = None;
+    while let Some(member) = items.next() {
+        let score = match items.next() {
+            Some(Item::Int(number)) => number as f64,
+            Some(Item::Bytes(text)) => match parse_f64(text) {
+                Some(score) => score,
+                None => return false,
+            },
+            None => return false,
+        };
+        let (mut digits, mut last_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let follows = last.is_none_or(|(last, last_score)| {
+            last_score < score
+                || last_score == score && last.text(&mut last_digits) < member.text(&mut digits)
+        });
+        if !follows {
+            return false;
+        }
+        last = Some((member, score));
+    }
+    true
+}
+
+/// Panics when the structure contradicts itself (tests).
+pub(super) fn check_invariants(pairs: ListpackRef<'_>) {
+    pairs.check_invariants();
+    assert!(is_in_order(pairs), "members in order");
+    assert!(pairs.is_distinct(1), "a member twice");
+}

@@ -1,0 +1,114 @@
+//! Values on their way from one key to another, or from outside to a key.
+
+use super::PACKED_INLINE_BYTES_MAX;
+use super::db::DbRef;
+use super::edit::Edit;
+use super::entry::{Entry, EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
+use crate::types::{Object, Packed};
+use crate::util::num::canonical_i64;
+
+/// A value between two keys.
+pub struct TakenValue {
+    value: TakenKind,
+    /// Its expiry, Unix milliseconds.
+    pub expire: Option<i64>,
+    clock: u32,
+}
+
+enum TakenKind {
+    Int(i64),
+    Inline(Box<[u8]>),
+    Packed(Packed, Box<[u8]>),
+    Boxed(Box<Object>),
+}
+
+impl TakenKind {
+    /// The form in which a key holds the value.
+    fn of(object: Object) -> TakenKind {
+        if let Object::String(string) = &object {
+            let bytes = string.as_slice();
+            if let Some(number) = canonical_i64(bytes) {
+                return TakenKind::Int(number);
+            }
+            if bytes.len() <= INLINE_BYTES_MAX {
+                return TakenKind::Inline(bytes.into());
+            }
+        }
+        match object.as_packed() {
+            Some((kind, bytes)) if bytes.len() <= PACKED_INLINE_BYTES_MAX => {
+                TakenKind::Packed(kind, bytes.into())
+            }
+            _ => TakenKind::Boxed(Box::new(object)),
+        }
+    }
+}
+
+impl TakenValue {
+    /// A value made elsewhere, as if of a key with this expiry (Unix
+    /// milliseconds) and access clock.
+    pub fn made(object: Object, expire: Option<i64>, clock: u32) -> TakenValue {
+        TakenValue {
+            value: TakenKind::of(object),
+            expire,
+            clock,
+        }
+    }
+
+    /// A copy of a value with its expiry.
+    fn copy_of(entry: EntryRef<'_>, clock: u32) -> TakenValue {
+        let value = match entry.value() {
+            ValueRef::Int(number) => TakenKind::Int(number),
+            ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+            ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
+            ValueRef::Boxed(object) => TakenKind::Boxed(Box::new(object.duplicate())),
+        };
+        TakenValue {
+            value,
+            expire: entry.expire(),
+            clock,
+        }
+    }
+}
+
+impl DbRef<'_> {
+    /// Takes a live key's value and expiry out, without events (RENAME, MOVE).
+    pub fn take_value(&mut self, key: &[u8]) -> Option<TakenValue> {
+        let loc = self.find(key)?;
+        let mut entry = self.table_mut().remove(loc);
+        self.keyspace.effects.touched(self.index, key);
+        let (expire, clock) = (entry.view().expire(), entry.view().clock());
+        let value = match entry.take_boxed() {
+            Some(object) => TakenKind::Boxed(object),
+            None => match entry.view().value() {
+                ValueRef::Int(number) => TakenKind::Int(number),
+                ValueRef::Inline(bytes) => TakenKind::Inline(bytes.into()),
+                ValueRef::Packed(kind, bytes) => TakenKind::Packed(kind, bytes.into()),
+                ValueRef::Boxed(_) => unreachable!("taken out above"),
+            },
+        };
+        Some(TakenValue {
+            value,
+            expire,
+            clock,
+        })
+    }
+
+    /// Adds a value taken from elsewhere under a key that is not there.
+    pub fn put_value(&mut self, key: &[u8], taken: TakenValue) -> Edit<'_> {
+        let value = match taken.value {
+            TakenKind::Int(number) => NewValue::Int(number),
+            TakenKind::Inline(ref bytes) => NewValue::Inline(bytes),
+            TakenKind::Packed(kind, ref bytes) => NewValue::Packed(kind, bytes),
+            TakenKind::Boxed(object) => NewValue::Boxed(object),
+        };
+        let entry = Entry::new(key, value, taken.clock).replace_expire(taken.expire);
+        self.insert(key, entry)
+    }
+
+    /// A copy of a live key's value and expiry, read and as if made now.
+    pub fn copy_value(&mut self, key: &[u8]) -> Option<TakenValue> {
+        let clock = self.keyspace.access.initial(self.keyspace.now_ms);
+        let entry = self.lookup(key)?;
+        Some(TakenValue::copy_of(entry, clock))
+    }
+}
