@@ -227,6 +227,8 @@ fn http_requests_are_cut_off_and_logged_once() {
     }
     let mut c = server.connect();
     c.check("EXISTS stolen", ":0");
+    // A thread writes the log, maybe only now.
+    server.wait_for_log("Possible SECURITY ATTACK detected");
     let logged = server
         .log()
         .matches("Possible SECURITY ATTACK detected")

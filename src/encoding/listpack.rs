@@ -21,7 +21,9 @@ use std::collections::HashSet;
 
 use crate::util::num::canonical_i64;
 use crate::util::size_class::size_class;
-use item::{END, backlen_len, check, entry_len, read, read_backlen, u32_at};
+use item::{
+    END, backlen_len, check, entry_len, is_long_text, read, read_backlen, short_text_tag, u32_at,
+};
 
 /// Bytes before the first element.
 const HEADER: usize = 6;
@@ -184,6 +186,11 @@ impl<'a> ListpackRef<'a> {
     pub fn find_from(self, mut at: usize, text: &[u8], skip: usize) -> Option<usize> {
         let bytes = self.0;
         let number = canonical_i64(text);
+        if number.is_none()
+            && let Some(tag) = short_text_tag(text)
+        {
+            return self.find_short(at, tag, text, skip);
+        }
         loop {
             if bytes[at] == END {
                 return None;
@@ -197,6 +204,41 @@ impl<'a> ListpackRef<'a> {
                 return Some(at);
             }
             at += size;
+            for _ in 0..skip {
+                if bytes[at] == END {
+                    return None;
+                }
+                at += entry_len(bytes, at);
+            }
+        }
+    }
+
+    /// As [`find_from`](ListpackRef::find_from), of a text that is no integer
+    /// and whose element begins with `tag`: most others differ in that byte or
+    /// in the last of the text.
+    fn find_short(self, mut at: usize, tag: u8, text: &[u8], skip: usize) -> Option<usize> {
+        let bytes = self.0;
+        let (last, len) = (text.last(), text.len());
+        let is_text_at = |at: usize| {
+            last.is_none_or(|last| bytes[at + len] == *last) && &bytes[at + 1..at + 1 + len] == text
+        };
+        loop {
+            let first = bytes[at];
+            if first == tag {
+                if is_text_at(at) {
+                    return Some(at);
+                }
+                // The processor goes on without waiting for the length.
+                at += len + 2;
+            } else if first == END {
+                return None;
+            } else {
+                // A foreign file may have a long form for a short text.
+                if is_long_text(first) && read(bytes, at).0 == Item::Bytes(text) {
+                    return Some(at);
+                }
+                at += entry_len(bytes, at);
+            }
             for _ in 0..skip {
                 if bytes[at] == END {
                     return None;

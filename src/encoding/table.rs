@@ -158,6 +158,18 @@ impl<E: Element> Table<E> {
         }
     }
 
+    /// An empty table with room for so many elements from the start, up to
+    /// those of one shard.
+    pub fn with_capacity(hasher: KeyHasher, len: usize) -> Table<E> {
+        let mut table = Table::new(hasher);
+        if len > 0 {
+            let first = Shard::new(buckets_for(len), 0);
+            table.directory = vec![first];
+            table.account(first, true);
+        }
+        table
+    }
+
     /// Its hasher.
     #[inline]
     pub fn hasher(&self) -> &KeyHasher {

@@ -192,6 +192,12 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
         self.db.notify(event, self.key);
     }
 
+    /// Nothing was changed after all, so nothing needs to be put back.
+    #[inline]
+    pub fn unchanged(&mut self) {
+        self.modified = false;
+    }
+
     /// Puts another collection in the place of this one.
     pub fn replace(&mut self, value: T) {
         self.modified = true;

@@ -382,6 +382,7 @@ impl Draft<'_> {
             (ArgKind::String, "min" | "max" | "start" | "stop") => pools::range_bound(rng),
             (ArgKind::Double, _) => pools::float(rng),
             (ArgKind::Pattern, _) => pools::pattern(rng),
+            (ArgKind::String, "serialized-value") => pools::payload(rng),
             (ArgKind::String, "type") => pools::type_name(rng),
             (ArgKind::String, "username") => pools::user(rng),
             (ArgKind::String, _) => pools::value(rng),

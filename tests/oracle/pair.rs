@@ -8,8 +8,25 @@ use super::reply::Value;
 use super::support::Server;
 
 /// What both servers are started with. The bulk limit keeps strings small, so
-/// that the limits can be met.
-const OPTIONS: [&str; 2] = ["--proto-max-bulk-len", "1mb"];
+/// that it can be met; collections unpack early, so that both forms take part.
+const OPTIONS: [&str; 16] = [
+    "--proto-max-bulk-len",
+    "1mb",
+    "--hash-max-listpack-entries",
+    "5",
+    "--hash-max-listpack-value",
+    "24",
+    "--zset-max-listpack-entries",
+    "5",
+    "--zset-max-listpack-value",
+    "24",
+    "--set-max-intset-entries",
+    "5",
+    "--list-max-listpack-size",
+    "4",
+    "--list-compress-depth",
+    "1",
+];
 
 /// Our server and redis-server, stopped when dropped.
 pub struct Servers {

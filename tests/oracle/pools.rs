@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
+use redstart::rdb::{Encoder, Kind, payload};
 
 /// Texts that are no integers, or only just.
 const ALMOST_INTEGERS: [&str; 14] = [
@@ -434,4 +435,40 @@ pub fn type_name(rng: &mut SmallRng) -> Vec<u8> {
 /// The name of a user, mostly the one that exists.
 pub fn user(rng: &mut SmallRng) -> Vec<u8> {
     bytes(one(rng, &["default", "default", "DEFAULT", "nobody", ""]))
+}
+
+/// A payload for RESTORE, now and then a damaged one.
+pub fn payload(rng: &mut SmallRng) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::new()).compressing(rng.random());
+    let kinds = [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash];
+    let kind = *kinds.choose(rng).expect("a kind");
+    let mut write = |rng: &mut SmallRng| -> std::io::Result<()> {
+        encoder.kind(kind)?;
+        if kind == Kind::String {
+            return encoder.string(&value(rng));
+        }
+        let count = rng.random_range(0..12);
+        encoder.length(count)?;
+        // Numbered, since none may come twice.
+        for number in 0..count {
+            match rng.random_range(0..3) {
+                0 => encoder.string(format!("{number}:{}", "x".repeat(25)).as_bytes())?,
+                _ => encoder.string(number.to_string().as_bytes())?,
+            }
+            match kind {
+                Kind::Zset => encoder.score(rng.random_range(-3..3).into())?,
+                Kind::Hash => encoder.string(&value(rng))?,
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    write(rng).expect("memory");
+    let mut payload = encoder.into_inner();
+    payload::seal(&mut payload);
+    if rng.random_ratio(1, 10) {
+        let at = rng.random_range(0..payload.len());
+        payload[at] ^= 1;
+    }
+    payload
 }

@@ -241,9 +241,11 @@ fn sadd(ctx: &mut Ctx) -> CmdResult {
     let members = ctx.args.rest();
     let limits = limits(ctx.config);
     let mut set = ctx.db.edit_or_create::<Set>(key)?;
-    let added = { members.iter() }.filter(|member| set.insert(member, limits));
-    let added = added.count();
-    set.changed_by(added, event::SADD);
+    let added = set.insert_all(members, limits);
+    match added {
+        0 => set.unchanged(),
+        added => set.changed_by(added, event::SADD),
+    }
     drop(set);
     ctx.reply.integer(added as i64);
     REPLIED
@@ -318,7 +320,10 @@ fn srem(ctx: &mut Ctx) -> CmdResult {
     let mut removed = 0;
     if let Some(mut set) = ctx.db.edit_collection::<Set>(key)? {
         removed = members.iter().filter(|member| set.remove(member)).count();
-        set.changed_by(removed, event::SREM);
+        match removed {
+            0 => set.unchanged(),
+            removed => set.changed_by(removed, event::SREM),
+        }
     }
     ctx.reply.integer(removed as i64);
     REPLIED

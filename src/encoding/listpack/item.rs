@@ -2,6 +2,8 @@
 
 use crate::util::num::canonical_i64;
 
+/// Texts shorter than this have their length in the first byte.
+const SHORT_TEXT_LEN: usize = 64;
 /// The byte after the last element.
 pub(super) const END: u8 = 0xff;
 
@@ -121,7 +123,7 @@ impl<'a> Item<'a> {
                 _ => 9,
             },
             Item::Bytes(bytes) => match bytes.len() {
-                len @ 0..64 => 1 + len,
+                len @ 0..SHORT_TEXT_LEN => 1 + len,
                 len @ 64..4096 => 2 + len,
                 len => 5 + len,
             },
@@ -136,8 +138,8 @@ impl<'a> Item<'a> {
             Item::Int(value) => write_int(value, out),
             Item::Bytes(bytes) => {
                 let len = bytes.len();
-                let head = if len < 64 {
-                    out[0] = 0x80 | len as u8;
+                let head = if let Some(tag) = short_text_tag(bytes) {
+                    out[0] = tag;
                     1
                 } else if len < 4096 {
                     out[..2].copy_from_slice(&(0xe000 | len as u16).to_be_bytes());
@@ -153,6 +155,18 @@ impl<'a> Item<'a> {
         };
         size + write_backlen(size, &mut out[size..])
     }
+}
+
+/// The first byte of a short text's element; None for other texts.
+#[inline]
+pub(super) fn short_text_tag(text: &[u8]) -> Option<u8> {
+    (text.len() < SHORT_TEXT_LEN).then_some(0x80 | text.len() as u8)
+}
+
+/// Whether an element that begins with this byte is a text of the longer forms.
+#[inline]
+pub(super) fn is_long_text(first: u8) -> bool {
+    matches!(first, 0xe0..=0xf0)
 }
 
 fn write_int(value: i64, out: &mut [u8]) -> usize {

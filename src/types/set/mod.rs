@@ -77,18 +77,33 @@ impl Set {
     /// Adds a member; true when it was not in.
     #[inline]
     pub fn insert(&mut self, member: &[u8], limits: SetLimits) -> bool {
+        self.insert_of(member, 1, limits)
+    }
+
+    /// Adds members; gives how many were not in.
+    #[inline]
+    pub fn insert_all(&mut self, members: &[&[u8]], limits: SetLimits) -> usize {
+        let inserted =
+            |(nth, member): &(usize, &&[u8])| self.insert_of(member, members.len() - nth, limits);
+        members.iter().enumerate().filter(inserted).count()
+    }
+
+    /// Adds a member that is the first of `coming` ones, which are reckoned
+    /// with where the set needs another form.
+    #[inline]
+    fn insert_of(&mut self, member: &[u8], coming: usize, limits: SetLimits) -> bool {
         match self {
             Set::Ints(ints) => match canonical_i64(member) {
                 Some(number) => {
                     let added = ints.insert(number);
                     if added && ints.as_ref().len() > limits.ints {
-                        self.leave_ints(0, 0, limits);
+                        self.leave_ints(coming - 1, 0, limits);
                     }
                     added
                 }
                 None => {
-                    self.leave_ints(1, member.len(), limits);
-                    self.insert(member, limits)
+                    self.leave_ints(coming, member.len(), limits);
+                    self.insert_of(member, coming, limits)
                 }
             },
             Set::Pack(pack) => {
@@ -97,11 +112,11 @@ impl Set {
                 }
                 if pack.as_ref().len() < limits.entries && member.len() <= limits.member_bytes {
                     pack.push_back(Item::of(member));
+                    true
                 } else {
-                    self.become_table();
-                    return self.insert(member, limits);
+                    self.become_table(coming);
+                    self.insert_of(member, coming, limits)
                 }
-                true
             }
             Set::Table(table) => insert_into_table(table, member),
         }
@@ -113,22 +128,23 @@ impl Set {
         self.insert(member.text(&mut itoa::Buffer::new()), limits)
     }
 
-    /// Stops being an intset, with so many further members of at most so many
-    /// bytes in view.
-    fn leave_ints(&mut self, further: usize, member_bytes: usize, limits: SetLimits) {
+    /// Stops being an intset, with so many members to come, the first of so
+    /// many bytes.
+    fn leave_ints(&mut self, coming: usize, member_bytes: usize, limits: SetLimits) {
         let Set::Ints(ints) = &*self else {
             return;
         };
         let ints = ints.as_ref();
-        if ints.len() + further <= limits.entries && member_bytes <= limits.member_bytes {
+        if ints.len() + coming <= limits.entries && member_bytes <= limits.member_bytes {
             *self = Set::Pack(ints.iter().collect());
         } else {
-            self.become_table();
+            self.become_table(coming);
         }
     }
 
-    fn become_table(&mut self) {
-        let mut table = Table::new(KeyHasher::shared());
+    fn become_table(&mut self, coming: usize) {
+        let len = self.view().len().saturating_add(coming);
+        let mut table = Table::with_capacity(KeyHasher::shared(), len);
         let mut buffer = itoa::Buffer::new();
         for member in self.view().iter() {
             insert_into_table(&mut table, member.text(&mut buffer));
@@ -427,7 +443,7 @@ impl Collection for Set {
             Set::Ints(ints) => Set::Ints(ints.clone()),
             Set::Pack(pack) => Set::Pack(pack.clone()),
             Set::Table(table) => {
-                let mut copy = Table::new(KeyHasher::shared());
+                let mut copy = Table::with_capacity(KeyHasher::shared(), table.len());
                 for member in table.iter() {
                     let hash = copy.hasher().hash(member.key());
                     copy.insert(hash, Member::new(member.key(), Payload::None));

@@ -11,6 +11,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Op {
     Insert(Vec<u8>),
+    InsertAll(Vec<Vec<u8>>),
     Remove(Vec<u8>),
     Pop,
 }
@@ -32,6 +33,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = |member: BoxedStrategy<Vec<u8>>| {
         prop_oneof![
             6 => member.clone().prop_map(Op::Insert),
+            1 => prop::collection::vec(member.clone(), 0..60).prop_map(Op::InsertAll),
             2 => member.prop_map(Op::Remove),
             1 => Just(Op::Pop),
         ]
@@ -75,6 +77,12 @@ proptest! {
             match op {
                 Op::Insert(member) => {
                     prop_assert_eq!(set.insert(&member, limits), model.insert(member));
+                }
+                Op::InsertAll(members) => {
+                    let views: Vec<&[u8]> = members.iter().map(Vec::as_slice).collect();
+                    let inserted = set.insert_all(&views, limits);
+                    let expected = members.into_iter().filter(|member| model.insert(member.clone()));
+                    prop_assert_eq!(inserted, expected.count());
                 }
                 Op::Remove(member) => {
                     prop_assert_eq!(set.remove(&member), model.remove(&member));
