@@ -358,7 +358,7 @@ impl Quicklist {
                 Node::Plain(_) => {}
                 Node::Dense(dense) => {
                     assert!(number > 0 && number + 1 < self.nodes.len());
-                    assert_eq!(dense.unpack().as_ref().len(), dense.len());
+                    assert_eq!(dense.unpack().as_ref().len(), dense.count());
                 }
                 Node::Compressed { count, .. } => {
                     assert!(self.is_inner(number));

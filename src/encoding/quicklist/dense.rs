@@ -73,7 +73,7 @@ impl Dense {
     pub fn unpack(&self) -> Listpack {
         let mut listpack = Listpack::with_capacity(self.listpack_len());
         let mut reader = self.reader(0);
-        for _ in 0..self.len() {
+        for _ in 0..self.count() {
             listpack.push_back(reader.next());
         }
         debug_assert_eq!(listpack.as_ref().bytes().len(), self.listpack_len());
@@ -82,7 +82,7 @@ impl Dense {
 
     /// Number of elements.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count as usize
     }
 
@@ -98,7 +98,7 @@ impl Dense {
 
     /// Reads the element of an index.
     pub fn get<R>(&self, index: usize, read: impl FnOnce(Item<'_>) -> R) -> Option<R> {
-        (index < self.len()).then(|| {
+        (index < self.count()).then(|| {
             let mut reader = self.reader(index / GROUP);
             for _ in 0..index % GROUP {
                 reader.next();
@@ -110,7 +110,7 @@ impl Dense {
     /// Index of the first element that is this text.
     pub fn find(&self, text: &[u8]) -> Option<usize> {
         let mut reader = self.reader(0);
-        (0..self.len()).find(|_| reader.next() == text)
+        (0..self.count()).find(|_| reader.next() == text)
     }
 
     /// Goes over the elements from the one of index `from` on.
@@ -123,7 +123,7 @@ impl Dense {
         for _ in 0..from % GROUP {
             reader.next();
         }
-        (from..self.len()).try_for_each(|_| visit(Item::Bytes(reader.next())))
+        (from..self.count()).try_for_each(|_| visit(Item::Bytes(reader.next())))
     }
 
     /// Goes over the elements from the one of index `from` on, backwards.
@@ -151,7 +151,7 @@ impl Dense {
 
     /// A reader at the first element of a group.
     fn reader(&self, group: usize) -> Reader<'_> {
-        let table = self.bytes.len() - self.len().div_ceil(GROUP) * 2;
+        let table = self.bytes.len() - self.count().div_ceil(GROUP) * 2;
         let at = table + group * 2;
         let start = u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]);
         Reader {

@@ -56,7 +56,7 @@ impl Node {
         match self {
             Node::Packed(packed) => packed.len(),
             Node::Plain(_) => 1,
-            Node::Dense(dense) => dense.len(),
+            Node::Dense(dense) => dense.count(),
             Node::Compressed { count, .. } => *count as usize,
         }
     }
