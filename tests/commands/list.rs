@@ -172,6 +172,9 @@ fn positions() {
         c.check("LPOS l c RANK -1", ":7");
         c.check("LPOS l c RANK -3", ":2");
         c.check("LPOS l c RANK 4", "$-1");
+        c.check("LPOS l c RANK -9223372036854775807", "$-1");
+        c.check("LPOS l c RANK -9223372036854775808", ":7");
+        c.check("LPOS l c RANK -9223372036854775808 COUNT 1", "*3 :7 :6 :2");
         c.check("LPOS l c COUNT 2", "*2 :2 :6");
         c.check("LPOS l c COUNT 0 RANK -2", "*2 :6 :2");
         c.check("LPOS l c MAXLEN 2", "$-1");
