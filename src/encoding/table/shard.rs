@@ -19,10 +19,10 @@ pub(super) const SIZES: [u16; 28] = [
     223, 239, 255,
 ];
 pub(super) const BUCKETS_MAX: usize = 255;
-/// Entries that have passed a bucket of a shard of this length, by which it
-/// counts as crowded: in no order, they are not a tenth of it.
-const CROWD: u8 = 64;
-const CROWDED_FROM: u32 = 256;
+/// Entries that have passed a bucket, in a shard of this length at least, by
+/// which it counts as crowded: where they come in no order, they are far fewer.
+const CROWD: u8 = 32;
+const CROWDED_FROM: u32 = 128;
 /// Shards are not split further for being crowded.
 const CROWDED_DEPTH_MAX: u8 = 32;
 /// Buckets whose elements are prefetched while going through a shard.

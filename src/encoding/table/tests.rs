@@ -83,7 +83,7 @@ fn elements_in_the_order_of_their_hashes_are_not_crowded() {
         steps += (bucket + shard.buckets() - home) % shard.buckets();
     }
     copy.check_invariants();
-    assert!(steps < 16 * copy.len(), "{steps} steps");
+    assert!(steps < 8 * copy.len(), "{steps} steps");
     let bytes = copy.overhead_bytes() / copy.len();
     assert!(bytes < 16, "{bytes} bytes for each");
 }
