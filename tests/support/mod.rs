@@ -359,3 +359,16 @@ pub fn request(args: &[impl AsRef<[u8]>]) -> Vec<u8> {
     }
     out
 }
+
+/// A Python that has redis-py: of tests/install, or of the system.
+pub fn python() -> Option<String> {
+    let venv = concat!(env!("CARGO_TARGET_TMPDIR"), "/../venv/bin/python");
+    let found = [venv, "python3"].into_iter().find(|python| {
+        let import = Command::new(python).args(["-c", "import redis"]).output();
+        import.is_ok_and(|output| output.status.success())
+    });
+    if found.is_none() {
+        println!("skipped: no Python with redis-py; tests/install gets one");
+    }
+    found.map(str::to_owned)
+}
