@@ -276,6 +276,14 @@ impl Client {
         }
     }
 
+    /// Whether some of a reply is there, without waiting for it.
+    pub fn has_reply(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let some = self.at < self.buf.len() || self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).unwrap();
+        some
+    }
+
     /// Sends what one would type and gives the reply.
     #[track_caller]
     pub fn ask(&mut self, words: &str) -> String {
