@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
+use redstart::command::table::Group;
 use redstart::rdb::{Encoder, Kind, payload};
 
 /// Texts that are no integers, or only just.
@@ -160,11 +161,27 @@ pub fn key(rng: &mut SmallRng) -> Vec<u8> {
     }
 }
 
-/// A key that mostly holds a HyperLogLog.
-pub fn hyperloglog_key(rng: &mut SmallRng) -> Vec<u8> {
-    match rng.random_range(0..100) {
-        0..90 => format!("hll:{}", rng.random_range(0..4)).into_bytes(),
-        _ => key(rng),
+/// A key for a command on this kind of values: mostly one that holds such a
+/// value, unless other commands were there.
+pub fn key_for(rng: &mut SmallRng, group: Group) -> Vec<u8> {
+    let (name, percent) = match group {
+        Group::String => ("str", 40),
+        Group::Bitmap => ("bits", 40),
+        Group::Hash => ("hash", 60),
+        Group::List => ("list", 60),
+        Group::Set => ("set", 60),
+        Group::SortedSet => ("zset", 60),
+        Group::Geo => ("geo", 80),
+        // Few strings happen to be one.
+        Group::HyperLogLog => ("hll", 90),
+        _ => {
+            let names = ["str", "bits", "hash", "list", "set", "zset", "geo", "hll"];
+            (one(rng, &names), 30)
+        }
+    };
+    match rng.random_ratio(percent, 100) {
+        true => format!("{name}:{}", rng.random_range(0..4)).into_bytes(),
+        false => key(rng),
     }
 }
 
@@ -238,6 +255,15 @@ pub fn database(rng: &mut SmallRng) -> Vec<u8> {
         0..90 => rng.random_range(0..3).to_string().into_bytes(),
         90..96 => rng.random_range(-1..18).to_string().into_bytes(),
         _ => integer(rng),
+    }
+}
+
+/// A version of the protocol, mostly one that there is.
+pub fn protocol(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0 => integer(rng),
+        1..8 => bytes("2"),
+        _ => bytes("3"),
     }
 }
 
