@@ -139,9 +139,6 @@ fn is_unfit(form: &Form, on_values: bool, number: (usize, &str)) -> bool {
             let is_huge = |count: i64| count < -1 && count > i64::MIN;
             on_values && number.1.parse().is_ok_and(is_huge)
         }
-        // Redis turns the sign of the least integer, which it cannot, and then
-        // takes it for the last match. There is no such match.
-        "lpos" => name == "rank" && number.1 == "-9223372036854775808",
         // There can be a connection of this number.
         _ => name == "client-id" && number.1 == "1",
     }

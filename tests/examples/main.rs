@@ -151,13 +151,7 @@ fn daily_active_users() {
 
 #[test]
 fn the_same_through_redis_py() {
-    let venv = concat!(env!("CARGO_TARGET_TMPDIR"), "/../venv/bin/python");
-    let knows = |python: &&str| {
-        let import = Command::new(python).args(["-c", "import redis"]).output();
-        import.is_ok_and(|output| output.status.success())
-    };
-    let Some(python) = [venv, "python3"].into_iter().find(knows) else {
-        println!("skipped: there is no Python with redis-py (tests/run install)");
+    let Some(python) = support::python() else {
         return;
     };
     let server = Server::start(&[]);
