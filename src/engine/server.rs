@@ -8,6 +8,7 @@ use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
 use super::peers::Peers;
+use super::pubsub::PubSub;
 use super::shutdown::Signalled;
 use super::transactions::Watchers;
 use crate::acl::Users;
@@ -65,6 +66,8 @@ pub struct Server {
     pub waiting: Waiting,
     /// Who watches which keys.
     pub watchers: Watchers,
+    /// Who has subscribed to what.
+    pub pubsub: PubSub,
     /// The time of the running commands does not go on: they count as one.
     pub time_stands: bool,
     /// Users.
@@ -151,6 +154,7 @@ impl Server {
             clients: Clients::new(io_threads),
             waiting: Waiting::default(),
             watchers: Watchers::default(),
+            pubsub: PubSub::default(),
             time_stands: false,
             users: Users::default(),
             stats,

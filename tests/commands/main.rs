@@ -9,6 +9,7 @@ mod hash;
 mod hyperloglog;
 mod list;
 mod observing;
+mod pubsub;
 mod server;
 mod set;
 mod sort;
