@@ -14,7 +14,8 @@
 //!    there is persistence, nothing pretends to be on disk.
 //! 5. **A handler is pure**: it does no I/O, reads no clock, sees no other
 //!    client's socket. The same function will serve clients, MULTI, Lua, AOF
-//!    replay, replication and tests.
+//!    replay, replication and tests. The one exception is MIGRATE, which by its
+//!    nature waits for another server: see [`engine::peers`].
 //! 6. **Untrusted bytes** can cost an error reply or a refused file, never a
 //!    panic, a hang or unbounded memory.
 //! 7. **Used memory is honest**: data, client buffers and tables are accounted.

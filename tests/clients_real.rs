@@ -308,22 +308,9 @@ assert raw.get("shared") == b"2400"
 print("all went well")
 "#;
 
-/// A Python that has redis-py: of tests/install, or of the system.
-fn python() -> Option<String> {
-    let venv = concat!(env!("CARGO_TARGET_TMPDIR"), "/../venv/bin/python");
-    let found = [venv, "python3"].into_iter().find(|python| {
-        let import = Command::new(python).args(["-c", "import redis"]).output();
-        import.is_ok_and(|output| output.status.success())
-    });
-    if found.is_none() {
-        println!("skipped: no Python with redis-py; tests/install gets one");
-    }
-    found.map(str::to_owned)
-}
-
 #[test]
 fn redis_py() {
-    let Some(python) = python() else {
+    let Some(python) = support::python() else {
         return;
     };
     let server = Server::start(&["--io-threads", "2"]);

@@ -259,9 +259,9 @@ directives! {
     stream_node_max_bytes: u64 = 4096, "stream-node-max-bytes" unsigned_memory(0, i64::MAX) LATER;
     /// Entries of a stream node; 0: no limit.
     stream_node_max_entries: i64 = 100, "stream-node-max-entries" int(0, i64::MAX) LATER;
-    /// Whose payloads are checked in depth.
+    /// Whose payloads count as checked in depth (all are).
     sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No,
-        "sanitize-dump-payload" one_of() LATER;
+        "sanitize-dump-payload" one_of() 0;
 
     // Snapshots.
     /// When a snapshot is taken by itself; empty: never.
@@ -270,7 +270,7 @@ directives! {
     dbfilename: Vec<u8> = b"dump.rdb".to_vec(),
         "dbfilename" text(check::dbfilename) PROTECTED | LATER;
     /// Compress strings.
-    rdbcompression: bool = true, "rdbcompression" yes_no() LATER;
+    rdbcompression: bool = true, "rdbcompression" yes_no() 0;
     /// Put a CRC64 at the end.
     rdbchecksum: bool = true, "rdbchecksum" yes_no() IMMUTABLE | LATER;
     /// Delete files that only replication needed.

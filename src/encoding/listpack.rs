@@ -219,19 +219,27 @@ impl<'a> ListpackRef<'a> {
     fn find_short(self, mut at: usize, tag: u8, text: &[u8], skip: usize) -> Option<usize> {
         let bytes = self.0;
         let (last, len) = (text.last(), text.len());
+        let is_text_at = |at: usize| {
+            last.is_none_or(|last| bytes[at + len] == *last) && &bytes[at + 1..at + 1 + len] == text
+        };
         loop {
             let first = bytes[at];
-            let found = if first == tag {
-                last.is_none_or(|last| bytes[at + len] == *last)
-                    && &bytes[at + 1..at + 1 + len] == text
+            if first == tag {
+                if is_text_at(at) {
+                    return Some(at);
+                }
+                // The processor goes on without waiting for the length.
+                at += len + 2;
+            } else if first == END {
+                return None;
             } else {
                 // A foreign file may have a long form for a short text.
-                is_long_text(first) && read(bytes, at).0 == Item::Bytes(text)
-            };
-            if found {
-                return Some(at);
+                if is_long_text(first) && read(bytes, at).0 == Item::Bytes(text) {
+                    return Some(at);
+                }
+                at += entry_len(bytes, at);
             }
-            for _ in 0..=skip {
+            for _ in 0..skip {
                 if bytes[at] == END {
                     return None;
                 }

@@ -2,7 +2,10 @@
 //!
 //! Elements are packed into nodes whose size `list-max-listpack-size` limits;
 //! what is longer than a listpack may hold has a node of its own. With
-//! `list-compress-depth`, all nodes but so many at each end are compressed.
+//! `list-compress-depth`, all nodes but so many at each end are compressed;
+//! without, those in the middle of a long list are kept in a form of our own
+//! (see `dense`) that takes less memory where elements are alike, and hardly
+//! more time.
 //! How elements are spread over nodes follows Redis's rules, since DUMP and
 //! DEBUG OBJECT show it.
 //!
@@ -10,6 +13,7 @@
 //! node are links and an allocation of its own, and seeking in a chain of
 //! nodes costs a cache miss each.
 
+mod dense;
 mod edit;
 mod node;
 mod nodes;
@@ -17,6 +21,7 @@ mod nodes;
 mod tests;
 mod walk;
 
+pub use dense::Dense;
 pub use edit::Side;
 pub use node::{Node, NodeView};
 
@@ -33,6 +38,9 @@ const COUNTED_BYTES_MAX: usize = 8192;
 const ELEMENT_OVERHEAD: usize = 8;
 /// Texts of this length have a node of their own.
 pub const PLAIN_FROM_BYTES: usize = 1 << 30;
+
+/// Nodes at each end that are not made dense.
+const DENSE_BEHIND: usize = 2;
 
 /// How big nodes are, and which are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -191,16 +199,20 @@ impl Quicklist {
         }
     }
 
-    /// Bytes on the heap, judged by the first `samples` nodes.
+    /// Bytes on the heap, judged by `samples` nodes: those at the ends are not
+    /// like those in the middle, so they are taken from everywhere.
     pub fn estimated_bytes(&self, samples: usize) -> usize {
-        let (mut bytes, mut sampled) = (0usize, 0usize);
-        for node in self.nodes.iter().take(samples) {
-            bytes += node.heap_bytes();
-            sampled += 1;
-        }
-        if sampled < self.nodes.len() {
-            bytes = (bytes as f64 / sampled as f64 * self.nodes.len() as f64) as usize;
-        }
+        let nodes = self.nodes.len();
+        let bytes: usize = if samples >= nodes {
+            self.nodes.iter().map(Node::heap_bytes).sum()
+        } else {
+            let sampled = (0..samples).filter_map(|sample| {
+                let number = (sample * 2 + 1) * nodes / (samples * 2);
+                self.nodes.nth(number)
+            });
+            let bytes: usize = sampled.map(|at| self.nodes.get(at).heap_bytes()).sum();
+            (bytes as f64 / samples as f64 * nodes as f64) as usize
+        };
         bytes + self.nodes.overhead_bytes() + size_of::<Quicklist>()
     }
 
@@ -261,12 +273,12 @@ impl Quicklist {
             End::Left => self.nodes.push_front(node),
             End::Right => self.nodes.push_back(node),
         }
-        self.compress_inner();
+        self.pack_inner();
     }
 
     fn remove_node(&mut self, at: Place) -> Option<Place> {
         let next = self.nodes.remove(at).1;
-        self.compress_inner();
+        self.pack_inner();
         next
     }
 
@@ -276,26 +288,48 @@ impl Quicklist {
         depth > 0 && number >= depth && number < self.nodes.len().saturating_sub(depth)
     }
 
-    /// After nodes have come or gone: the ends are readable, and the nodes
-    /// next to them, which may have been ends, are compressed.
+    /// After nodes have come or gone: the ends are listpacks, and what may have
+    /// been an end is compressed or made dense.
     #[inline]
-    fn compress_inner(&mut self) {
+    fn pack_inner(&mut self) {
         if self.limits.depth > 0 {
             self.compress_numbers(0..0);
+        } else {
+            self.make_dense_behind_ends();
         }
     }
 
-    /// As [`compress_inner`](Quicklist::compress_inner), and the inner ones
-    /// among the nodes of these numbers are compressed too.
+    /// Nodes become dense when two others are between them and an end, and
+    /// loose when they are an end: what goes to and fro at an end costs nothing.
+    fn make_dense_behind_ends(&mut self) {
+        for at in [self.nodes.first(), self.nodes.last()]
+            .into_iter()
+            .flatten()
+        {
+            self.nodes.update(at, Node::loosen);
+        }
+        if self.nodes.len() > DENSE_BEHIND * 2 {
+            let behind = [
+                self.nodes.nth(DENSE_BEHIND),
+                self.nodes.nth_back(DENSE_BEHIND),
+            ];
+            for at in behind.into_iter().flatten() {
+                self.nodes.update(at, Node::make_dense);
+            }
+        }
+    }
+
+    /// As [`pack_inner`](Quicklist::pack_inner), and the inner ones among the
+    /// nodes of these numbers are compressed too.
     fn compress_numbers(&mut self, changed: Range<usize>) {
         let depth = self.limits.depth;
         if depth == 0 {
-            return;
+            return self.make_dense_behind_ends();
         }
         for number in 0..depth.min(self.nodes.len()) {
             let places = [self.nodes.nth(number), self.nodes.nth_back(number)];
             for at in places.into_iter().flatten() {
-                self.nodes.update(at, Node::decompress);
+                self.nodes.update(at, Node::loosen);
             }
         }
         let next_to_ends = [depth, self.nodes.len().saturating_sub(depth + 1)];
@@ -322,11 +356,15 @@ impl Quicklist {
                     assert!(!node.is_compressed(), "worth compressing");
                 }
                 Node::Plain(_) => {}
-                Node::Compressed { .. } => {
+                Node::Dense(dense) => {
+                    assert!(number > 0 && number + 1 < self.nodes.len());
+                    assert_eq!(dense.unpack().as_ref().len(), dense.count());
+                }
+                Node::Compressed { count, .. } => {
                     assert!(self.is_inner(number));
                     let mut node = node.clone();
-                    let count = node.len();
-                    assert!(node.decompress() && node.len() == count);
+                    node.loosen();
+                    assert!(matches!(node, Node::Packed(_)) && node.len() == *count as usize);
                 }
             }
         }

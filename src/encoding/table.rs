@@ -36,6 +36,10 @@ use shard::{
     tag_of, view, word_of,
 };
 
+/// Elements that are reckoned with in a shard when their number is known in
+/// advance: few enough that no chance makes it too small.
+const SHARD_LEN: usize = 1200;
+
 /// What a table holds: something of one allocation with a key in it, that can
 /// be given up as an address and taken back.
 ///
@@ -158,16 +162,42 @@ impl<E: Element> Table<E> {
         }
     }
 
-    /// An empty table with room for so many elements from the start, up to
-    /// those of one shard.
+    /// An empty table with room for so many elements. Elements that come in
+    /// the order of another table would crowd in one that grows with them.
     pub fn with_capacity(hasher: KeyHasher, len: usize) -> Table<E> {
         let mut table = Table::new(hasher);
         if len > 0 {
-            let first = Shard::new(buckets_for(len), 0);
-            table.directory = vec![first];
-            table.account(first, true);
+            while len >> table.depth > SHARD_LEN {
+                table.depth += 1;
+            }
+            let buckets = buckets_for(len >> table.depth);
+            let shards = (0..1usize << table.depth).map(|_| Shard::new(buckets, table.depth));
+            table.directory = shards.collect();
+            for shard in table.directory.clone() {
+                table.account(shard, true);
+            }
         }
         table
+    }
+
+    /// A table of the same form with a copy of each element, which has the
+    /// same key and expires if the other does.
+    pub fn duplicate(&self, copy: impl Fn(E::View<'_>) -> E) -> Table<E> {
+        let mut directory = Vec::with_capacity(self.directory.len());
+        while let Some(shard) = self.directory.get(directory.len()) {
+            let new = shard.duplicate(|word| match view::<E>(word) {
+                Some(element) => word_of(copy(element), word >> 48),
+                None => 0,
+            });
+            let span = 1usize << (self.depth - shard.depth());
+            directory.extend(std::iter::repeat_n(new, span));
+        }
+        Table {
+            hasher: self.hasher.clone(),
+            directory,
+            elements: PhantomData,
+            ..*self
+        }
     }
 
     /// Its hasher.

@@ -146,6 +146,10 @@ impl<W: Write> Encoder<W> {
                 self.length(container::PLAIN)?;
                 self.string(text)
             }
+            Node::Dense(dense) => {
+                self.length(container::PACKED)?;
+                self.string(dense.unpack().as_ref().bytes())
+            }
             Node::Compressed { bytes, len, .. } => {
                 self.length(container::PACKED)?;
                 self.compressed(bytes, *len as usize)

@@ -5,7 +5,7 @@ use rand::Rng;
 
 use super::{Collection, Object, Packed, Type};
 use crate::encoding::listpack::{self, Item, Listpack, ListpackRef};
-use crate::encoding::member::{Member, Payload};
+use crate::encoding::member::{Member, MemberRef, Payload};
 use crate::encoding::table::{KeyHasher, Table};
 use crate::util::size_class::size_class;
 
@@ -329,13 +329,10 @@ impl Collection for Hash {
                 Hash::Packed(Listpack::from_trusted(pack.as_ref().bytes().to_vec()))
             }
             Hash::Table(table) => {
-                let mut copy = Table::new(KeyHasher::shared());
-                for member in table.iter() {
-                    let member = Member::new(member.key(), Payload::Value(member.value()));
-                    let hash = copy.hasher().hash(member.as_ref().key());
-                    copy.insert(hash, member);
-                }
-                Hash::Table(Box::new(copy))
+                let copy = |member: MemberRef<'_>| {
+                    Member::new(member.key(), Payload::Value(member.value()))
+                };
+                Hash::Table(Box::new(table.duplicate(copy)))
             }
         }
     }

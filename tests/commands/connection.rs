@@ -62,6 +62,11 @@ fn hello_switches_the_protocol() {
         "-ERR Protocol version is not an integer or out of range",
     );
     c.check("HELLO 3 foo", "-ERR Syntax error in HELLO option 'foo'");
+    // Redis: to what it formats, a zero byte is the end.
+    c.check(
+        r#"HELLO 3 "fo\x00o""#,
+        "-ERR Syntax error in HELLO option 'fo'",
+    );
     c.check(
         "HELLO 3 SETNAME",
         "-ERR Syntax error in HELLO option 'SETNAME'",

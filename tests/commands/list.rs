@@ -172,6 +172,9 @@ fn positions() {
         c.check("LPOS l c RANK -1", ":7");
         c.check("LPOS l c RANK -3", ":2");
         c.check("LPOS l c RANK 4", "$-1");
+        c.check("LPOS l c RANK -9223372036854775807", "$-1");
+        c.check("LPOS l c RANK -9223372036854775808", ":7");
+        c.check("LPOS l c RANK -9223372036854775808 COUNT 1", "*3 :7 :6 :2");
         c.check("LPOS l c COUNT 2", "*2 :2 :6");
         c.check("LPOS l c COUNT 0 RANK -2", "*2 :6 :2");
         c.check("LPOS l c MAXLEN 2", "$-1");
@@ -195,14 +198,6 @@ fn positions() {
              or use negative to start from the end of the list",
         );
     });
-}
-
-#[test]
-fn the_lowest_rank_does_not_overflow() {
-    let server = Server::start(&[]);
-    let mut c = server.connect();
-    c.check("RPUSH l a", ":1");
-    c.check("LPOS l a RANK -9223372036854775808", "$-1");
 }
 
 #[test]

@@ -39,6 +39,12 @@ fn compare_database(pair: &mut Pair, db: u32) -> usize {
             b"+hash" => same_in_any_order(pair, &[b"HGETALL", key], 2),
             kind => panic!("{shown} is a {}", kind.escape_ascii()),
         };
+        match kind.as_slice() {
+            b"+set" => same_by_steps(pair, &[b"SSCAN", key], 1),
+            b"+hash" => same_by_steps(pair, &[b"HSCAN", key], 2),
+            b"+zset" => same_by_steps(pair, &[b"ZSCAN", key], 2),
+            _ => {}
+        }
         let (ours, theirs) = pair.call(&[b"PEXPIRETIME", key]);
         let (at_ms, other_ms) = (ours.integer(), theirs.integer());
         let close = at_ms.zip(other_ms).is_some_and(|(at_ms, other_ms)| {
@@ -46,6 +52,7 @@ fn compare_database(pair: &mut Pair, db: u32) -> usize {
         });
         assert!(close, "expiry of {shown}: {ours:?} {theirs:?}");
     }
+    same_by_steps(pair, &[b"SCAN"], 1);
     ours.len()
 }
 
@@ -56,6 +63,33 @@ fn names(reply: &Value) -> Vec<Vec<u8>> {
         .collect();
     names.sort();
     names
+}
+
+/// Iterates over things of so many elements each, a few at a time, on each
+/// server with its own cursors.
+fn same_by_steps(pair: &mut Pair, words: &[&[u8]], size: usize) {
+    let found = pair.on_each(|call| {
+        let mut found: Vec<Vec<Value>> = Vec::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let rest: [&[u8]; 3] = [&cursor, b"COUNT", b"3"];
+            let reply = call(&[words, &rest].concat());
+            let Some([next, page]) = reply.items() else {
+                panic!("{reply:?}");
+            };
+            let items = page.items().expect("a page");
+            found.extend(items.chunks(size).map(<[Value]>::to_vec));
+            cursor = next.bytes().expect("a cursor").to_vec();
+            if cursor == b"0" {
+                break;
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    });
+    let [ours, theirs] = found;
+    assert_eq!(ours, theirs, "{}", words.concat().escape_ascii());
 }
 
 /// As [`same`], for a flat list of things of so many elements each.

@@ -3,20 +3,18 @@
 use std::fmt;
 
 use rand::rngs::SmallRng;
-use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use redstart::command::docs::{self, Arg, ArgKind};
 use redstart::command::registry::Registry;
 use redstart::command::table::{Group, flag};
 
-use super::{pools, rules};
+use super::draft::{Draft, in_any_case};
+use super::{pools, rules, scenes};
 
 /// Of a hundred calls, so many are made wrong in some way.
 const MUTATED_PERCENT: u32 = 8;
 /// Of a thousand calls, so many have a name that is no command.
 const UNKNOWN_PERMILLE: u32 = 4;
-/// After one of so many batches a key expires.
-const SHORT_LIVED_EVERY: u32 = 15;
 
 /// How often commands come, where it is not [`WEIGHT`]: those that empty the
 /// databases are rare, and those that fill them are not.
@@ -68,9 +66,42 @@ pub struct Call {
     pub keys: Vec<Vec<u8>>,
     /// It may change something.
     pub writes: bool,
+    /// How the replies are compared.
+    pub judge: Judge,
+}
+
+/// How the replies to a call are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Judge {
+    /// By the rule for the command.
+    Rule,
+    /// Chance drew from the elements that were the reply before.
+    Drawn,
+    /// What chance left: the elements before, without those taken since.
+    Left,
 }
 
 impl Call {
+    /// A call with these words.
+    pub fn new(name: &str, words: &[&[u8]]) -> Call {
+        Call {
+            name: name.to_owned(),
+            argv: words.iter().map(|word| word.to_vec()).collect(),
+            keys: Vec::new(),
+            writes: false,
+            judge: Judge::Rule,
+        }
+    }
+
+    /// As [`Call::new`], the key in second place.
+    pub fn on_key(name: &str, words: &[&[u8]]) -> Call {
+        Call {
+            keys: vec![words[1].to_vec()],
+            writes: true,
+            ..Call::new(name, words)
+        }
+    }
+
     /// Whether both name a key.
     pub fn shares_key(&self, other: &Call) -> bool {
         self.keys.iter().any(|key| other.keys.contains(key))
@@ -107,24 +138,11 @@ struct Form {
 
 /// Makes calls; equal seeds make equal calls.
 pub struct Generator {
-    rng: SmallRng,
+    /// The source of all chance.
+    pub rng: SmallRng,
     forms: Vec<Form>,
     containers: Vec<&'static str>,
     total_weight: u32,
-}
-
-/// A call being made.
-struct Draft<'a> {
-    rng: &'a mut SmallRng,
-    /// Points in time may be over.
-    past: bool,
-    group: Group,
-    /// A negative count asks for that many elements, always.
-    generous: bool,
-    /// Where the number of keys is to stand that come next.
-    count_at: Option<usize>,
-    words: Vec<Vec<u8>>,
-    keys: Vec<Vec<u8>>,
 }
 
 impl Generator {
@@ -135,7 +153,7 @@ impl Generator {
         let mut containers = Vec::new();
         for entry in registry.all() {
             let name = entry.full_name();
-            if rules::is_excluded(name) || !known(name) {
+            if rules::is_excluded(name) || scenes::COMMANDS.contains(&name) || !known(name) {
                 continue;
             }
             if entry.has_subcommands() {
@@ -170,7 +188,8 @@ impl Generator {
 
     /// The commands that take part.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.forms.iter().map(|form| form.name.as_str())
+        let forms = self.forms.iter().map(|form| form.name.as_str());
+        forms.chain(scenes::COMMANDS)
     }
 
     /// A number below `count`.
@@ -233,6 +252,7 @@ impl Generator {
             argv: names.collect::<Vec<_>>().into_iter().chain(words).collect(),
             keys,
             writes: form.writes,
+            judge: Judge::Rule,
         }
     }
 
@@ -260,24 +280,8 @@ impl Generator {
             argv,
             keys: Vec::new(),
             writes: false,
+            judge: Judge::Rule,
         }
-    }
-
-    /// Rarely: a call that lets a key expire within milliseconds, and one
-    /// that looks at it when it has.
-    pub fn short_lived(&mut self) -> Option<(Call, Call)> {
-        if !self.rng.random_ratio(1, SHORT_LIVED_EVERY) {
-            return None;
-        }
-        let key = pools::key(&mut self.rng);
-        let call = |name: &str, words: &[&[u8]]| Call {
-            name: name.into(),
-            argv: words.iter().map(|word| word.to_vec()).collect(),
-            keys: vec![key.clone()],
-            writes: true,
-        };
-        let expire = call("pexpire", &[b"PEXPIRE", &key, b"2"]);
-        Some((expire, call("exists", &[b"EXISTS", &key])))
     }
 }
 
@@ -286,12 +290,7 @@ impl Generator {
 /// command; one that is parsed well lets it forget.
 pub fn before(call: &Call) -> Option<Call> {
     let sorts = matches!(call.name.as_str(), "sort" | "sort_ro");
-    sorts.then(|| Call {
-        name: "zadd".into(),
-        argv: ["ZADD", "nosuch", "XX", "1", "a"].map(Vec::from).to_vec(),
-        keys: Vec::new(),
-        writes: false,
-    })
+    sorts.then(|| Call::new("zadd", &[b"ZADD", b"nosuch", b"XX", b"1", b"a"]))
 }
 
 /// Whether an argument is, or has in it, a time.
@@ -300,195 +299,5 @@ fn is_timed(arg: &Arg) -> bool {
         ArgKind::UnixTime => true,
         ArgKind::OneOf(parts) | ArgKind::Block(parts) => parts.iter().any(is_timed),
         _ => matches!(&*arg.name, "seconds" | "milliseconds" | "ttl" | "timeout"),
-    }
-}
-
-fn in_any_case(rng: &mut SmallRng, word: &str) -> Vec<u8> {
-    match rng.random_range(0..4) {
-        0 => word.to_ascii_lowercase().into(),
-        1 => word
-            .bytes()
-            .map(|byte| match rng.random() {
-                true => byte.to_ascii_lowercase(),
-                false => byte.to_ascii_uppercase(),
-            })
-            .collect(),
-        _ => word.into(),
-    }
-}
-
-impl Draft<'_> {
-    fn arg(&mut self, arg: &Arg) {
-        if arg.optional && self.rng.random_ratio(6, 10) {
-            return;
-        }
-        let times = match arg.multiple {
-            true => self
-                .rng
-                .random_range(1..=4)
-                .min(self.rng.random_range(1..=4)),
-            false => 1,
-        };
-        for time in 0..times {
-            if let Some(token) = arg.token
-                && (time == 0 || arg.multiple_token)
-            {
-                let token = in_any_case(self.rng, token);
-                self.words.push(token);
-            }
-            self.value(arg);
-        }
-    }
-
-    fn value(&mut self, arg: &Arg) {
-        let rng = &mut *self.rng;
-        let word = match (&arg.kind, &*arg.name) {
-            (ArgKind::PureToken, _) => return,
-            (ArgKind::OneOf(parts), _) => {
-                let part = &parts[rng.random_range(0..parts.len())];
-                return self.arg(part);
-            }
-            (ArgKind::Block(parts), _) => return parts.iter().for_each(|part| self.arg(part)),
-            (ArgKind::Key, _) => {
-                let key = match self.group {
-                    // Few strings happen to be one.
-                    Group::HyperLogLog => pools::hyperloglog_key(rng),
-                    _ => pools::key(rng),
-                };
-                self.keys.push(key.clone());
-                key
-            }
-            (ArgKind::Integer, "offset") if self.group == Group::Bitmap => pools::bit_offset(rng),
-            (_, "serialized-value") => pools::payload(rng),
-            (ArgKind::Integer, "bit" | "value") if self.group == Group::Bitmap => pools::bit(rng),
-            (ArgKind::String, "encoding") => pools::bit_field_type(rng),
-            (ArgKind::String, "operation") => pools::bit_operation(rng),
-            (ArgKind::String, "subcommand") => pools::hyperloglog_subcommand(rng),
-            (ArgKind::Integer, "count") if self.generous => pools::sample_count(rng),
-            (ArgKind::Integer, "seconds") => pools::time_to_live(rng, 1),
-            (ArgKind::Integer, "milliseconds" | "ttl") => pools::time_to_live(rng, 1000),
-            (ArgKind::UnixTime, name) if name.contains("milliseconds") => {
-                pools::unix_time(rng, 1000, self.past)
-            }
-            (ArgKind::UnixTime, _) => pools::unix_time(rng, 1, self.past),
-            (ArgKind::Integer, "db" | "destination-db" | "index1" | "index2" | "index") => {
-                pools::database(rng)
-            }
-            (ArgKind::Integer, _) => pools::integer(rng),
-            (ArgKind::Double, "timeout") => pools::timeout(rng),
-            (ArgKind::Double, "min" | "max") => pools::score_bound(rng),
-            (ArgKind::Double, "longitude") => pools::degrees(rng, 180.0),
-            (ArgKind::Double, "latitude") => pools::degrees(rng, 85.0),
-            (ArgKind::Double, "radius" | "width" | "height") => pools::distance(rng),
-            (ArgKind::String, "min" | "max" | "start" | "stop") => pools::range_bound(rng),
-            (ArgKind::Double, _) => pools::float(rng),
-            (ArgKind::Pattern, _) => pools::pattern(rng),
-            (ArgKind::String, "type") => pools::type_name(rng),
-            (ArgKind::String, "username") => pools::user(rng),
-            (ArgKind::String, _) => pools::value(rng),
-        };
-        self.words.push(word);
-    }
-
-    /// Where scores differ, Redis leaves open what a range of members is: such
-    /// calls take sorted sets of one score, and some calls fill those. True when
-    /// it is such a call.
-    fn in_order_of_members(&mut self, name: &str) -> bool {
-        let by_name = matches!(
-            name,
-            "zlexcount" | "zrangebylex" | "zrevrangebylex" | "zremrangebylex"
-        );
-        let is_bylex = |word: &Vec<u8>| word.eq_ignore_ascii_case(b"bylex");
-        let fills = name == "zadd" && self.rng.random_ratio(1, 6);
-        if fills {
-            let members = (0..self.rng.random_range(1..5)).map(|_| pools::value(self.rng));
-            let pairs = members.flat_map(|member| [b"0".to_vec(), member]);
-            self.words = [b"lex:0".to_vec()].into_iter().chain(pairs).collect();
-        } else if !by_name && !self.words.iter().any(is_bylex) {
-            return false;
-        }
-        let source = usize::from(name == "zrangestore");
-        let key = format!("lex:{}", self.rng.random_range(0..3)).into_bytes();
-        if let Some(word) = self.words.get_mut(source) {
-            *word = key.clone();
-            self.keys = vec![key];
-        }
-        for word in self.words.iter_mut().skip(source + 1).take(2) {
-            if !fills {
-                *word = pools::member_bound(self.rng);
-            }
-        }
-        true
-    }
-
-    /// What is stored or left must not be a matter of chance, nor of the order
-    /// of a hash table. True when it would be in such a call.
-    fn leaves_no_choice(&mut self, name: &str) -> bool {
-        match name {
-            "spop" => {
-                self.words.truncate(1);
-                self.words.push(b"100000".to_vec());
-            }
-            "sort" => {
-                let has = |word: &str| {
-                    let is_it = |other: &Vec<u8>| other.eq_ignore_ascii_case(word.as_bytes());
-                    self.words.iter().any(is_it)
-                };
-                if has("by") && has("store") {
-                    self.words
-                        .retain(|word| !word.eq_ignore_ascii_case(b"alpha"));
-                }
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    /// Makes the call wrong, or at least unusual.
-    fn mutate(&mut self, careful: bool) {
-        let count = self.words.len();
-        let choice = match careful {
-            true => self.rng.random_range(0..4),
-            false => self.rng.random_range(0..8),
-        };
-        match choice {
-            0 => drop(self.words.pop()),
-            1 => {
-                let tokens = [
-                    "NX",
-                    "XX",
-                    "GET",
-                    "LEN",
-                    "COUNT",
-                    "DB",
-                    "REPLACE",
-                    "WITHSCORES",
-                    "nosuch",
-                    "",
-                ];
-                let token = pools::one(self.rng, &tokens).into();
-                self.words.push(token);
-            }
-            2 if count > 0 => {
-                // Nothing that could be taken for a time.
-                let at = self.rng.random_range(0..count);
-                self.words[at] = b"word".to_vec();
-            }
-            3 if count > 0 => {
-                let at = self.rng.random_range(0..count);
-                let again = self.words[at].clone();
-                self.words.push(again);
-            }
-            4 if count > 0 => drop(self.words.remove(self.rng.random_range(0..count))),
-            5 if count > 0 => {
-                let at = self.rng.random_range(0..count);
-                self.words[at] = pools::value(self.rng);
-            }
-            6 => self.words.shuffle(self.rng),
-            _ => {
-                let value = pools::value(self.rng);
-                self.words.push(value);
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use super::support::Server;
 
 /// What both servers are started with. The bulk limit keeps strings small, so
 /// that it can be met; collections unpack early, so that both forms take part.
-const OPTIONS: [&str; 16] = [
+pub const OPTIONS: [&str; 16] = [
     "--proto-max-bulk-len",
     "1mb",
     "--hash-max-listpack-entries",
@@ -28,6 +28,14 @@ const OPTIONS: [&str; 16] = [
     "1",
 ];
 
+/// Limits as they come, and entries know how often they are used.
+pub const LFU_OPTIONS: [&str; 4] = [
+    "--proto-max-bulk-len",
+    "1mb",
+    "--maxmemory-policy",
+    "allkeys-lfu",
+];
+
 /// Our server and redis-server, stopped when dropped.
 pub struct Servers {
     ours: Server,
@@ -35,15 +43,15 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts both on free ports.
+    /// Starts both on free ports, with these options.
     ///
     /// # Panics
     /// When redis-server 7.0.15 is not installed.
-    pub fn start() -> Servers {
-        let theirs = Server::start_oracle(&OPTIONS);
+    pub fn start(options: &[&str]) -> Servers {
+        let theirs = Server::start_oracle(options);
         Servers {
             theirs: theirs.expect("redis-server 7.0.15 is installed (tests/run install)"),
-            ours: Server::start(&OPTIONS),
+            ours: Server::start(options),
         }
     }
 
@@ -104,6 +112,20 @@ impl Pair {
         self.send(&[request]);
         let shown: Vec<String> = words.iter().map(|w| w.escape_ascii().to_string()).collect();
         self.receive(&shown.join(" "))
+    }
+
+    /// What comes of the same steps on our server and on the other.
+    pub fn on_each<T>(&mut self, steps: impl Fn(&mut dyn FnMut(&[&[u8]]) -> Value) -> T) -> [T; 2] {
+        let sides = [
+            (&mut self.ours, "redstart"),
+            (&mut self.theirs, "redis-server"),
+        ];
+        sides.map(|(side, name)| {
+            steps(&mut |words| {
+                side.send(&[words.iter().map(|word| word.to_vec()).collect()]);
+                side.receive(name, &words.concat().escape_ascii())
+            })
+        })
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
+use redstart::command::table::Group;
+use redstart::rdb::{Encoder, Kind, payload};
 
 /// Texts that are no integers, or only just.
 const ALMOST_INTEGERS: [&str; 14] = [
@@ -127,10 +129,11 @@ const PAYLOADS: [&[u8]; 7] = [
 
 /// What RESTORE takes, most of the time.
 pub fn payload(rng: &mut SmallRng) -> Vec<u8> {
-    if rng.random_ratio(1, 8) {
-        return value(rng);
+    match rng.random_range(0..8) {
+        0 => value(rng),
+        1..4 => PAYLOADS.choose(rng).expect("not empty").to_vec(),
+        _ => made_payload(rng),
     }
-    PAYLOADS.choose(rng).expect("not empty").to_vec()
 }
 
 /// A random element.
@@ -158,11 +161,27 @@ pub fn key(rng: &mut SmallRng) -> Vec<u8> {
     }
 }
 
-/// A key that mostly holds a HyperLogLog.
-pub fn hyperloglog_key(rng: &mut SmallRng) -> Vec<u8> {
-    match rng.random_range(0..100) {
-        0..90 => format!("hll:{}", rng.random_range(0..4)).into_bytes(),
-        _ => key(rng),
+/// A key for a command on this kind of values: mostly one that holds such a
+/// value, unless other commands were there.
+pub fn key_for(rng: &mut SmallRng, group: Group) -> Vec<u8> {
+    let (name, percent) = match group {
+        Group::String => ("str", 40),
+        Group::Bitmap => ("bits", 40),
+        Group::Hash => ("hash", 60),
+        Group::List => ("list", 60),
+        Group::Set => ("set", 60),
+        Group::SortedSet => ("zset", 60),
+        Group::Geo => ("geo", 80),
+        // Few strings happen to be one.
+        Group::HyperLogLog => ("hll", 90),
+        _ => {
+            let names = ["str", "bits", "hash", "list", "set", "zset", "geo", "hll"];
+            (one(rng, &names), 30)
+        }
+    };
+    match rng.random_ratio(percent, 100) {
+        true => format!("{name}:{}", rng.random_range(0..4)).into_bytes(),
+        false => key(rng),
     }
 }
 
@@ -236,6 +255,15 @@ pub fn database(rng: &mut SmallRng) -> Vec<u8> {
         0..90 => rng.random_range(0..3).to_string().into_bytes(),
         90..96 => rng.random_range(-1..18).to_string().into_bytes(),
         _ => integer(rng),
+    }
+}
+
+/// A version of the protocol, mostly one that there is.
+pub fn protocol(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0 => integer(rng),
+        1..8 => bytes("2"),
+        _ => bytes("3"),
     }
 }
 
@@ -454,4 +482,40 @@ pub fn type_name(rng: &mut SmallRng) -> Vec<u8> {
 /// The name of a user, mostly the one that exists.
 pub fn user(rng: &mut SmallRng) -> Vec<u8> {
     bytes(one(rng, &["default", "default", "DEFAULT", "nobody", ""]))
+}
+
+/// A payload of our own making, now and then a damaged one.
+fn made_payload(rng: &mut SmallRng) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::new()).compressing(rng.random());
+    let kinds = [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash];
+    let kind = *kinds.choose(rng).expect("a kind");
+    let mut write = |rng: &mut SmallRng| -> std::io::Result<()> {
+        encoder.kind(kind)?;
+        if kind == Kind::String {
+            return encoder.string(&value(rng));
+        }
+        let count = rng.random_range(0..12);
+        encoder.length(count)?;
+        // Numbered, since none may come twice.
+        for number in 0..count {
+            match rng.random_range(0..3) {
+                0 => encoder.string(format!("{number}:{}", "x".repeat(25)).as_bytes())?,
+                _ => encoder.string(number.to_string().as_bytes())?,
+            }
+            match kind {
+                Kind::Zset => encoder.score(rng.random_range(-3..3).into())?,
+                Kind::Hash => encoder.string(&value(rng))?,
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    write(rng).expect("memory");
+    let mut payload = encoder.into_inner();
+    payload::seal(&mut payload);
+    if rng.random_ratio(1, 10) {
+        let at = rng.random_range(0..payload.len());
+        payload[at] ^= 1;
+    }
+    payload
 }

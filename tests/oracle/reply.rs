@@ -79,6 +79,14 @@ impl Value {
         }
     }
 
+    /// What is in it at any depth, in order; itself if it is no aggregate.
+    pub fn flat(&self) -> Vec<&Value> {
+        match self {
+            Value::Many(_, items) => items.iter().flat_map(Value::flat).collect(),
+            one => vec![one],
+        }
+    }
+
     /// The elements of an aggregate.
     pub fn items(&self) -> Option<&[Value]> {
         match self {

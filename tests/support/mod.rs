@@ -276,6 +276,14 @@ impl Client {
         }
     }
 
+    /// Whether some of a reply is there, without waiting for it.
+    pub fn has_reply(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let some = self.at < self.buf.len() || self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).unwrap();
+        some
+    }
+
     /// Sends what one would type and gives the reply.
     #[track_caller]
     pub fn ask(&mut self, words: &str) -> String {
@@ -358,4 +366,17 @@ pub fn request(args: &[impl AsRef<[u8]>]) -> Vec<u8> {
         out.extend_from_slice(b"\r\n");
     }
     out
+}
+
+/// A Python that has redis-py: of tests/install, or of the system.
+pub fn python() -> Option<String> {
+    let venv = concat!(env!("CARGO_TARGET_TMPDIR"), "/../venv/bin/python");
+    let found = [venv, "python3"].into_iter().find(|python| {
+        let import = Command::new(python).args(["-c", "import redis"]).output();
+        import.is_ok_and(|output| output.status.success())
+    });
+    if found.is_none() {
+        println!("skipped: no Python with redis-py; tests/install gets one");
+    }
+    found.map(str::to_owned)
 }

@@ -5,6 +5,7 @@ mod kill;
 
 use crate::acl::DEFAULT_USER;
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
+use crate::command::error::shown;
 use crate::command::table::{Command, Group, cat, flag};
 use crate::engine::{ClientId, Closing, Flags, Server};
 
@@ -192,7 +193,7 @@ fn hello(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
             client::set_name(server, id, name)?;
         } else {
             let mut text = b"Syntax error in HELLO option '".to_vec();
-            text.extend_from_slice(option);
+            text.extend_from_slice(shown(option, usize::MAX));
             text.push(b'\'');
             return Err(CmdError::err(text));
         }

@@ -134,7 +134,9 @@ impl RestoreOptions {
         match (self.frequency, self.idle_s) {
             (Some(frequency), _) if policy.lfu => policy.clock_of_frequency(frequency, now_ms),
             (_, Some(idle_s)) if !policy.lfu => {
-                // The clock has 24 bits; longer times wrap as they do in it.
+                // Redis: counts in milliseconds, and in 24 bits of seconds;
+                // longer times wrap around.
+                let idle_s = idle_s.wrapping_mul(1000) / 1000;
                 policy.clock_of_idle((idle_s & 0xff_ffff) as u32, now_ms)
             }
             _ => policy.initial(now_ms),

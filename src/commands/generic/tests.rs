@@ -35,15 +35,20 @@ impl World {
     /// changes.
     pub fn run(&mut self, words: &str) -> (String, String, u64) {
         let argv: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        self.run_argv(&argv)
+    }
+
+    /// As [`World::run`], with arguments of any bytes.
+    fn run_argv(&mut self, argv: &[&[u8]]) -> (String, String, u64) {
         let rows = FAMILIES.iter().copied().flatten();
-        let name = words.split(' ').next().unwrap();
+        let name = std::str::from_utf8(argv[0]).unwrap();
         let row = { rows }.find(|row| row.name == name).unwrap();
         let Handler::Data(handler) = row.handler else {
             panic!("{name} is not a command on data");
         };
         let (mut output, mut propagation) = (Output::default(), Propagation::default());
         handler(&mut Ctx {
-            args: Args::new(&argv, &[], 1),
+            args: Args::new(argv, &[], 1),
             db: self.keyspace.select(self.db),
             reply: Reply::new(&mut output, false),
             rng: &mut SmallRng::seed_from_u64(1),
@@ -52,7 +57,7 @@ impl World {
             woken_by: None,
         })
         .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
         let dirty = std::mem::take(&mut self.keyspace.effects.dirty);
         let effects = self.keyspace.effects.take();
         let effects = effects.iter().map(|effect| match effect {
@@ -182,4 +187,31 @@ fn looking_is_not_using() {
         (world.keyspace.stats.hits, world.keyspace.stats.misses),
         (5, 1)
     );
+}
+
+#[test]
+fn restored_keys_propagate_with_a_point_in_time() {
+    use crate::rdb::payload;
+    use crate::types::{StrRef, ValueView};
+
+    let payload = payload::of(ValueView::String(StrRef::Int(7)), true);
+    let shown = payload.escape_ascii().to_string();
+    let mut world = World::new();
+    let mut check = |ttl: &str, options: &[&str], effects: &str, propagation: &str, dirty: u64| {
+        let mut argv: Vec<&[u8]> = vec![b"RESTORE", b"k", ttl.as_bytes(), &payload];
+        argv.extend(options.iter().map(|option| option.as_bytes()));
+        let expected = (effects.to_owned(), propagation.to_owned(), dirty);
+        assert_eq!(world.run_argv(&argv), expected, "{ttl} {options:?}");
+    };
+    const MADE: &str = "0:new=k 0~k 0:restore=k";
+    check("0", &[], MADE, "verbatim", 1);
+    let absolute = format!("RESTORE k 1000500 {shown} REPLACE ABSTTL");
+    check("500", &["REPLACE"], MADE, &absolute, 1);
+    check("1000500", &["REPLACE", "absttl"], MADE, "verbatim", 1);
+    // Nothing is left of a key whose time is over.
+    check("5", &["REPLACE", "ABSTTL"], "0~k 0:del=k", "DEL k", 1);
+    check("5", &["REPLACE", "ABSTTL"], "", "verbatim", 0);
+    world.run("RPUSH a 1");
+    world.check("DUMP a", "", "verbatim", 0);
+    world.check("DUMP k", "0:keymiss=k", "verbatim", 0);
 }

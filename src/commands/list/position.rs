@@ -12,6 +12,9 @@ struct Options {
     end: End,
     /// Matches that are passed over.
     skip: u64,
+    /// Redis: the lowest rank has no positive counterpart, so that every match
+    /// reaches it, and no number of matches is enough.
+    any_rank: bool,
     /// How many are told; none: one, and not as an array. 0: all.
     count: Option<u64>,
     /// Elements that are looked at.
@@ -23,6 +26,7 @@ impl Options {
         let mut options = Options {
             end: End::Left,
             skip: 0,
+            any_rank: false,
             count: None,
             max_len: u64::MAX,
         };
@@ -37,6 +41,7 @@ impl Options {
                 }
                 options.end = if rank < 0 { End::Right } else { End::Left };
                 options.skip = rank.unsigned_abs() - 1;
+                options.any_rank = rank == i64::MIN;
             } else if args.left() >= 2 && args.take_word("COUNT") {
                 options.count = Some(not_negative(args.bytes()?, "COUNT can't be negative")?);
             } else if args.left() >= 2 && args.take_word("MAXLEN") {
@@ -56,7 +61,9 @@ impl Options {
         let len = list.len();
         let number = num::canonical_i64(text);
         let (mut looked_at, mut matches, mut told) = (0u64, 0u64, 0u64);
+        let skip = if self.any_rank { 0 } else { self.skip };
         let wanted = match self.count {
+            Some(_) if self.any_rank => u64::MAX,
             None => 1,
             Some(0) => u64::MAX,
             Some(count) => count,
@@ -68,7 +75,7 @@ impl Options {
         let _: Option<()> = list.walk(from, self.end, |item| {
             if item.is_text_or_number(text, number) {
                 matches += 1;
-                if matches > self.skip {
+                if matches > skip {
                     let index = looked_at as usize;
                     found(match self.end {
                         End::Left => index,

@@ -125,6 +125,7 @@ fn describe_list(list: ListRef<'_>, config: &Config, full: bool) -> String {
         let kind = match node {
             Node::Packed(_) => "packed",
             Node::Plain(_) => "plain",
+            Node::Dense(_) => "packed, dense",
             Node::Compressed { .. } => "packed, compressed",
         };
         let (bytes, count) = (node.bytes_len(), node.len());

@@ -33,11 +33,9 @@ pub(super) fn sdiffstore(ctx: &mut Ctx) -> CmdResult {
         |sets, limits| match Subtraction::of(sets) {
             Subtraction::Nothing => Set::new(),
             Subtraction::Lookup(first, others) => {
-                let mut result = Set::new();
-                difference(first, &others, |member| {
-                    result.insert_item(member, limits);
-                });
-                result
+                let mut members = Vec::new();
+                difference(first, &others, |member| members.push(member));
+                Set::of_distinct(&members, limits)
             }
             Subtraction::Removal(first, others) => difference_by_removal(first, &others, limits),
         },
@@ -85,12 +83,12 @@ pub(super) fn sintercard(ctx: &mut Ctx) -> CmdResult {
 
 pub(super) fn sinterstore(ctx: &mut Ctx) -> CmdResult {
     store(ctx, event::SINTERSTORE, |sets, limits| {
-        let mut result = Set::new();
+        let mut members = Vec::new();
         intersect(sets, |member| {
-            result.insert_item(member, limits);
+            members.push(member);
             true
         });
-        result
+        Set::of_distinct(&members, limits)
     })
 }
 
@@ -106,12 +104,10 @@ pub(super) fn sunion(ctx: &mut Ctx) -> CmdResult {
     }
     let list = ctx.reply.deferred();
     let mut count = 0;
-    for (index, set) in sets.iter().enumerate() {
-        difference(*set, &sets[..index], |member| {
-            bulk_item(&mut ctx.reply, member);
-            count += 1;
-        });
-    }
+    unite_by_lookup(&sets, |member| {
+        bulk_item(&mut ctx.reply, member);
+        count += 1;
+    });
     ctx.reply.end_set(list, count);
     REPLIED
 }
@@ -119,7 +115,12 @@ pub(super) fn sunion(ctx: &mut Ctx) -> CmdResult {
 pub(super) fn sunionstore(ctx: &mut Ctx) -> CmdResult {
     store(ctx, event::SUNIONSTORE, |sets, limits| {
         let sets: Vec<SetRef<'_>> = sets.iter().flatten().copied().collect();
-        unite(&sets, limits)
+        if sets.len() > UNION_BY_LOOKUP_MAX {
+            return unite(&sets, limits);
+        }
+        let mut members = Vec::new();
+        unite_by_lookup(&sets, |member| members.push(member));
+        Set::of_distinct(&members, limits)
     })
 }
 
@@ -158,9 +159,21 @@ fn intersect<'a>(sets: &[Option<SetRef<'a>>], found: impl FnMut(Item<'a>) -> boo
     }
 }
 
+fn unite_by_lookup<'a>(sets: &[SetRef<'a>], mut found: impl FnMut(Item<'a>)) {
+    for (index, set) in sets.iter().enumerate() {
+        difference(*set, &sets[..index], &mut found);
+    }
+}
+
 fn unite(sets: &[SetRef<'_>], limits: SetLimits) -> Set {
-    let mut all = Set::new();
-    for set in sets {
+    let mut sets = sets.to_vec();
+    sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
+    let Some((largest, others)) = sets.split_first() else {
+        return Set::new();
+    };
+    let members: Vec<Item<'_>> = largest.iter().collect();
+    let mut all = Set::of_distinct(&members, limits);
+    for set in others {
         set.iter().for_each(|member| {
             all.insert_item(member, limits);
         });

@@ -4,7 +4,7 @@ use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
 use crate::commands::items::{self, bulk_item};
 use crate::encoding::listpack::Item;
 use crate::keyspace::{ValueKind, event};
-use crate::types::{Collection, Set};
+use crate::types::Set;
 
 /// Redis: so many times fewer members left than taken, and those that stay are
 /// chosen instead.
@@ -88,14 +88,15 @@ fn pop_some(ctx: &mut Ctx, key: &[u8], count: usize, remaining: usize) -> Result
             set.pop(ctx.rng, &mut popped);
         }
     } else {
-        let mut left = Set::new();
+        let mut left = Vec::with_capacity(remaining);
         set.view().split(remaining, ctx.rng, |member, stays| {
             if stays {
-                left.insert_item(member, limits);
+                left.push(member);
             } else {
                 popped(member);
             }
         });
+        let left = Set::of_distinct(&left, limits);
         set.replace(left);
     }
     set.changed(event::SPOP);

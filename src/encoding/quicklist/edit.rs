@@ -68,7 +68,7 @@ impl Quicklist {
         if self.limits.is_plain(text) {
             let plain = Node::of(text, &self.limits);
             let at = self.nodes.insert_after(at, plain);
-            self.compress_inner();
+            self.pack_inner();
             self.nodes.insert_after(at, Node::Packed(tail));
             return self.compress_numbers(number..number + 3);
         }
@@ -118,7 +118,7 @@ impl Quicklist {
         }
         let (following, _) = self.nodes.remove(next);
         self.nodes.update(at, |node| {
-            node.decompress();
+            node.loosen();
             let mut scratch = Vec::new();
             if let (Some(packed), NodeView::Packed(listpack)) =
                 (node.packed_mut(), following.view(&mut scratch))
@@ -141,7 +141,7 @@ impl Quicklist {
                 let node = Node::of(text, &self.limits);
                 self.nodes.update(at, |old| *old = node);
             }
-            Node::Packed(_) | Node::Compressed { .. }
+            Node::Packed(_) | Node::Dense(_) | Node::Compressed { .. }
                 if !plain
                     && self.nodes.get(at).bytes_len() + text.len() < super::PLAIN_FROM_BYTES =>
             {
@@ -180,7 +180,7 @@ impl Quicklist {
             from = next.map(|at| (at, 0));
             left -= removed;
         }
-        self.compress_inner();
+        self.pack_inner();
     }
 
     /// Removes the elements that are this text, at most `max`, the ones
@@ -209,15 +209,21 @@ impl Quicklist {
             };
         }
         if removed > 0 {
-            self.compress_inner();
+            self.pack_inner();
         }
         removed
     }
 
     /// Offsets of the elements of a node that are this text, at most `max`.
     fn matches_in(&self, at: Place, text: &[u8], max: usize, nearest_to: End) -> Vec<usize> {
+        let node = self.nodes.get(at);
+        if let Node::Dense(dense) = node
+            && dense.find(text).is_none()
+        {
+            return Vec::new();
+        }
         let mut scratch = Vec::new();
-        let mut offsets = match self.nodes.get(at).view(&mut scratch) {
+        let mut offsets = match node.view(&mut scratch) {
             NodeView::Plain(plain) if plain == text => vec![0],
             NodeView::Plain(_) => Vec::new(),
             NodeView::Packed(listpack) => offsets_of(listpack, text),
@@ -234,7 +240,7 @@ impl Quicklist {
     /// Changes the listpack of a node that has one.
     fn edit_node<R>(&mut self, at: Place, change: impl FnOnce(&mut ListpackDeque) -> R) -> R {
         let result = self.nodes.update(at, |node| {
-            node.decompress();
+            node.loosen();
             match node.packed_mut() {
                 Some(packed) => change(packed),
                 None => unreachable!("the caller has seen a listpack"),
@@ -281,7 +287,7 @@ fn remove_from(packed: &mut ListpackDeque, within: usize, count: usize) {
 
 /// Takes the elements from the one of index `kept` on out of a node.
 fn split(node: &mut Node, kept: usize) -> ListpackDeque {
-    node.decompress();
+    node.loosen();
     let Some(packed) = node.packed_mut() else {
         unreachable!("a plain node has no middle");
     };

@@ -1,6 +1,7 @@
 //! One node of a quicklist.
 
 use super::Limits;
+use super::dense::Dense;
 use crate::encoding::listpack::{Item, Listpack, ListpackDeque, ListpackRef};
 use crate::util::lzf;
 
@@ -16,6 +17,8 @@ pub enum Node {
     Packed(ListpackDeque),
     /// One element as it is.
     Plain(Vec<u8>),
+    /// Elements in fewer bytes than a listpack's.
+    Dense(Dense),
     /// A compressed listpack.
     Compressed {
         /// LZF.
@@ -53,6 +56,7 @@ impl Node {
         match self {
             Node::Packed(packed) => packed.len(),
             Node::Plain(_) => 1,
+            Node::Dense(dense) => dense.count(),
             Node::Compressed { count, .. } => *count as usize,
         }
     }
@@ -68,6 +72,7 @@ impl Node {
         match self {
             Node::Packed(packed) => packed.bytes_len(),
             Node::Plain(text) => text.len(),
+            Node::Dense(dense) => dense.listpack_len(),
             Node::Compressed { len, .. } => *len as usize,
         }
     }
@@ -77,6 +82,7 @@ impl Node {
         match self {
             Node::Packed(packed) => packed.capacity(),
             Node::Plain(text) => text.capacity(),
+            Node::Dense(dense) => dense.heap_bytes(),
             Node::Compressed { bytes, .. } => bytes.len(),
         }
     }
@@ -84,6 +90,11 @@ impl Node {
     /// Whether it holds one element as it is.
     pub fn is_plain(&self) -> bool {
         matches!(self, Node::Plain(_))
+    }
+
+    /// Whether it is dense.
+    pub fn is_dense(&self) -> bool {
+        matches!(self, Node::Dense(_))
     }
 
     /// Whether it is compressed.
@@ -97,6 +108,10 @@ impl Node {
         match self {
             Node::Packed(packed) => NodeView::Packed(packed.view()),
             Node::Plain(text) => NodeView::Plain(text),
+            Node::Dense(dense) => {
+                *scratch = dense.unpack().into_bytes();
+                NodeView::Packed(ListpackRef::new(scratch))
+            }
             Node::Compressed { bytes, len, .. } => {
                 *scratch = decompressed(bytes, *len);
                 NodeView::Packed(ListpackRef::new(scratch))
@@ -104,12 +119,12 @@ impl Node {
         }
     }
 
-    /// The listpack for change; what is compressed must be decompressed first.
+    /// The listpack for change; a node must be [loosened](Node::loosen) first.
     #[inline]
     pub(super) fn packed_mut(&mut self) -> Option<&mut ListpackDeque> {
         match self {
             Node::Packed(packed) => Some(packed),
-            Node::Plain(_) | Node::Compressed { .. } => None,
+            Node::Plain(_) | Node::Dense(_) | Node::Compressed { .. } => None,
         }
     }
 
@@ -147,14 +162,25 @@ impl Node {
         }
     }
 
-    /// Decompresses; true when it was compressed.
-    pub(super) fn decompress(&mut self) -> bool {
-        let Node::Compressed { bytes, len, .. } = self else {
-            return false;
-        };
-        let listpack = Listpack::from_trusted(decompressed(bytes, *len));
-        *self = Node::Packed(listpack.into());
-        true
+    /// Keeps the elements in fewer bytes if there is something to gain.
+    pub(super) fn make_dense(&mut self) {
+        if let Node::Packed(packed) = self
+            && let Some(dense) = Dense::pack(packed.view(), packed.len())
+        {
+            *self = Node::Dense(dense);
+        }
+    }
+
+    /// Makes a listpack of what is compressed or dense.
+    pub(super) fn loosen(&mut self) {
+        match self {
+            Node::Packed(_) | Node::Plain(_) => {}
+            Node::Dense(dense) => *self = Node::Packed(dense.unpack().into()),
+            Node::Compressed { bytes, len, .. } => {
+                let listpack = Listpack::from_trusted(decompressed(bytes, *len));
+                *self = Node::Packed(listpack.into());
+            }
+        }
     }
 
     /// Gives back room that was kept for pushing.

@@ -76,7 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
     let side = prop::sample::select(vec![Side::Before, Side::After]);
     prop_oneof![
         2 => (end(), text()).prop_map(|(end, text)| Step::Push(end, text)),
-        3 => (end(), text(), 1usize..120).prop_map(|(end, text, n)| Step::PushMany(end, text, n)),
+        3 => (end(), text(), 1usize..400).prop_map(|(end, text, n)| Step::PushMany(end, text, n)),
         1 => end().prop_map(Step::Pop),
         1 => (end(), 0usize..60).prop_map(|(end, n)| Step::PopMany(end, n)),
         4 => (place.clone(), side, text()).prop_map(|(at, side, text)| Step::Insert(at, side, text)),
@@ -224,16 +224,35 @@ fn elements_are_spread_as_redis_does() {
 }
 
 #[test]
-fn memory_is_that_of_the_elements() {
+fn memory_is_less_than_that_of_the_elements() {
     let mut list = Quicklist::new(Limits::new(-2, 0, PLAIN_FROM_BYTES));
     for index in 0..100_000 {
         list.push(End::Right, format!("element:{index:08}").as_bytes());
     }
+    let dense = |list: &Quicklist| list.nodes().filter(|node| node.is_dense()).count();
+    assert_eq!(dense(&list), list.nodes_len() - 4);
     let per_element = list.estimated_bytes(usize::MAX) as f64 / 100_000.0;
-    assert!(per_element < 18.3, "{per_element}");
+    assert!(per_element < 4.5, "{per_element}");
+    let estimate = list.estimated_bytes(5) as f64 / 100_000.0;
+    assert!((estimate / per_element - 1.0).abs() < 0.1, "{estimate}");
+    // What is changed in the middle is loose from then on.
+    assert!(list.set(50_000, b"x") && list.insert(25_000, Side::After, b"y"));
+    assert_eq!(dense(&list), list.nodes_len() - 6);
+    list.check_invariants();
     for _ in 0..99_000 {
         list.pop(End::Left, |_| ());
     }
     let per_element = list.estimated_bytes(usize::MAX) as f64 / 1000.0;
     assert!(per_element < 30.0, "{per_element}");
+}
+
+#[test]
+fn memory_is_that_of_elements_that_differ() {
+    let mut list = Quicklist::new(Limits::new(-2, 0, PLAIN_FROM_BYTES));
+    for index in 0..100_000u64 {
+        let text = index.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        list.push(End::Left, &[&text[..], &text[..]].concat());
+    }
+    let per_element = list.estimated_bytes(usize::MAX) as f64 / 100_000.0;
+    assert!(per_element < 18.3, "{per_element}");
 }

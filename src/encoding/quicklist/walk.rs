@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::node::NodeView;
+use super::node::{Node, NodeView};
 use super::{End, Quicklist};
 use crate::encoding::listpack::Item;
 
@@ -10,8 +10,10 @@ impl Quicklist {
     /// Reads the element of an index; None when there is none.
     pub fn get<R>(&self, index: usize, read: impl FnOnce(Item<'_>) -> R) -> Option<R> {
         let (at, within) = self.nodes.seek(index)?;
-        let mut scratch = Vec::new();
-        self.nodes.get(at).view(&mut scratch).get(within).map(read)
+        match self.nodes.get(at) {
+            Node::Dense(dense) => dense.get(within, read),
+            node => node.view(&mut Vec::new()).get(within).map(read),
+        }
     }
 
     /// Goes over elements from the one of index `from` on, away from the end
@@ -26,8 +28,12 @@ impl Quicklist {
         let (mut at, mut within) = self.nodes.seek(from)?;
         let mut scratch = Vec::new();
         loop {
-            let node = self.nodes.get(at).view(&mut scratch);
-            if let ControlFlow::Break(found) = walk_node(node, within, end, &mut visit) {
+            let flow = match (self.nodes.get(at), end) {
+                (Node::Dense(dense), End::Left) => dense.walk(within, &mut visit),
+                (Node::Dense(dense), End::Right) => dense.walk_back(within, &mut visit),
+                (node, end) => walk_node(node.view(&mut scratch), within, end, &mut visit),
+            };
+            if let ControlFlow::Break(found) = flow {
                 return Some(found);
             }
             match end {
@@ -48,12 +54,9 @@ impl Quicklist {
         let mut index = 0;
         let mut scratch = Vec::new();
         for node in self.nodes.iter() {
-            let within = match node.view(&mut scratch) {
-                NodeView::Plain(plain) => (plain == text).then_some(0),
-                NodeView::Packed(listpack) => {
-                    let found = listpack.find(text, 0);
-                    found.map(|at| listpack.iter_to(at).count())
-                }
+            let within = match node {
+                Node::Dense(dense) => dense.find(text),
+                node => find_in(node.view(&mut scratch), text),
             };
             if let Some(within) = within {
                 return Some(index + within);
@@ -61,6 +64,17 @@ impl Quicklist {
             index += node.len();
         }
         None
+    }
+}
+
+/// Index of the first element of a node that is this text.
+fn find_in(node: NodeView<'_>, text: &[u8]) -> Option<usize> {
+    match node {
+        NodeView::Plain(plain) => (plain == text).then_some(0),
+        NodeView::Packed(listpack) => {
+            let found = listpack.find(text, 0);
+            found.map(|at| listpack.iter_to(at).count())
+        }
     }
 }
 

@@ -243,6 +243,24 @@ impl Shard {
         })
     }
 
+    /// A shard of the same form; `copy` gives for each slot word the one that
+    /// stands in its place.
+    pub(super) fn duplicate(self, copy: impl Fn(u64) -> u64) -> Shard {
+        let new = Shard::new(self.buckets(), self.depth());
+        for index in 0..self.buckets() {
+            let bucket = new.bucket(index);
+            bucket.slots = self.bucket(index).slots.map(|word| {
+                let copied = copy(word);
+                assert_eq!((copied ^ word) & !ADDRESS, 0, "another kind of element");
+                copied
+            });
+            bucket.meta = self.bucket(index).meta;
+        }
+        let header = new.header();
+        (header.len, header.expires) = (self.header().len, self.header().expires);
+        new
+    }
+
     /// Moves the pointers into a new shard of another size; frees this one.
     pub(super) fn resized(self, buckets: usize) -> Shard {
         let new = Shard::new(buckets, self.depth());

@@ -114,6 +114,60 @@ fn random_elements_are_equally_likely() {
 }
 
 #[test]
+fn copies_are_tables_of_their_own() {
+    for len in [0, 1, 100, 5_000] {
+        let mut table = Members::new(KeyHasher::new());
+        for i in 0..len {
+            put(&mut table, format!("{i}").as_bytes(), i);
+        }
+        if let Some(loc) = table.find(table.hasher.hash(b"7"), b"7") {
+            table.update(loc, |entry| entry.replace_expire(Some(1)));
+        }
+        let copy = |member: crate::encoding::member::MemberRef<'_>| {
+            let copy = Member::new(member.key(), Payload::Value(member.value()));
+            copy.replace_expire(member.expire())
+        };
+        let mut twin = table.duplicate(copy);
+        twin.check_invariants();
+        for i in 0..len {
+            assert_eq!(get(&twin, format!("{i}").as_bytes()), Some(i));
+            assert!(delete(&mut table, format!("{i}").as_bytes()));
+        }
+        put(&mut twin, b"new", 1);
+        twin.check_invariants();
+        assert_eq!(twin.len(), len as usize + 1);
+    }
+}
+
+#[test]
+fn room_is_made_in_advance() {
+    for len in [1usize, 7, 1_200, 1_201, 30_000] {
+        let mut from = Members::new(KeyHasher::new());
+        for i in 0..len as i64 {
+            put(&mut from, format!("{i}").as_bytes(), i);
+        }
+        let mut table = Members::with_capacity(from.hasher.clone(), len);
+        table.check_invariants();
+        assert_eq!(
+            table.random(&mut SmallRng::seed_from_u64(1)).map(|_| ()),
+            None
+        );
+        let before = table.overhead_bytes();
+        // In the order of the hashes, which is the worst there is.
+        for member in from.iter() {
+            put(&mut table, member.key(), 1);
+        }
+        table.check_invariants();
+        assert!(table.overhead_bytes() <= before + before / 4);
+        assert!(table.overhead_bytes() < len * 20 + 200);
+        for i in 0..len {
+            assert!(delete(&mut table, format!("{i}").as_bytes()));
+        }
+        assert_eq!(table.overhead_bytes(), 0);
+    }
+}
+
+#[test]
 fn random_elements_spread() {
     let mut table = Members::new(KeyHasher::new());
     let mut rng = SmallRng::seed_from_u64(1);

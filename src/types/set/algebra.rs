@@ -41,10 +41,8 @@ pub fn difference<'a>(first: SetRef<'a>, others: &[SetRef<'_>], mut found: impl 
 /// The members of a set that no other has, got by removing those of the
 /// others: less work where there are many small ones.
 pub fn difference_by_removal(first: SetRef<'_>, others: &[SetRef<'_>], limits: SetLimits) -> Set {
-    let mut left = Set::new();
-    first.iter().for_each(|member| {
-        left.insert_item(member, limits);
-    });
+    let members: Vec<Item<'_>> = first.iter().collect();
+    let mut left = Set::of_distinct(&members, limits);
     for other in others {
         if left.is_empty() {
             break;

@@ -15,7 +15,7 @@ pub use algebra::{difference, difference_by_removal, intersection};
 use super::{Collection, Object, Packed, Type};
 use crate::encoding::intset::{Intset, IntsetRef};
 use crate::encoding::listpack::{Item, Listpack, ListpackRef};
-use crate::encoding::member::{Member, Payload};
+use crate::encoding::member::{Member, MemberRef, Payload};
 use crate::encoding::table::{KeyHasher, Table};
 use crate::util::num::canonical_i64;
 use crate::util::size_class::size_class;
@@ -74,6 +74,27 @@ pub enum SetRef<'a> {
 }
 
 impl Set {
+    /// A set of members of which none comes twice, in the encoding that adding
+    /// one after the other would lead to.
+    pub fn of_distinct(members: &[Item<'_>], limits: SetLimits) -> Set {
+        let mut buffer = itoa::Buffer::new();
+        if members.len() <= limits.entries.max(limits.ints) {
+            let mut set = Set::new();
+            for (nth, member) in members.iter().enumerate() {
+                let text = member.text(&mut buffer);
+                set.insert_of(text, members.len() - nth, limits);
+            }
+            return set;
+        }
+        let mut table = Table::with_capacity(KeyHasher::shared(), members.len());
+        for member in members {
+            let text = member.text(&mut buffer);
+            let hash = table.hasher().hash(text);
+            table.insert(hash, Member::new(text, Payload::None));
+        }
+        Set::Table(Box::new(table))
+    }
+
     /// Adds a member; true when it was not in.
     #[inline]
     pub fn insert(&mut self, member: &[u8], limits: SetLimits) -> bool {
@@ -443,12 +464,8 @@ impl Collection for Set {
             Set::Ints(ints) => Set::Ints(ints.clone()),
             Set::Pack(pack) => Set::Pack(pack.clone()),
             Set::Table(table) => {
-                let mut copy = Table::with_capacity(KeyHasher::shared(), table.len());
-                for member in table.iter() {
-                    let hash = copy.hasher().hash(member.key());
-                    copy.insert(hash, Member::new(member.key(), Payload::None));
-                }
-                Set::Table(Box::new(copy))
+                let copy = |member: MemberRef<'_>| Member::new(member.key(), Payload::None);
+                Set::Table(Box::new(table.duplicate(copy)))
             }
         }
     }

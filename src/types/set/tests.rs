@@ -121,7 +121,15 @@ proptest! {
             if cursor == 0 { break }
         }
         prop_assert_eq!(&seen, &model);
-        prop_assert_eq!(&members(set.duplicate().view()), &model);
+        let copy = set.duplicate();
+        copy.check_invariants();
+        prop_assert_eq!(&members(copy.view()), &model);
+        let items: Vec<Item> = view.iter().collect();
+        let fresh = Set::of_distinct(&items, limits);
+        fresh.check_invariants();
+        prop_assert_eq!(&members(fresh.view()), &model);
+        let one_by_one = set_of(&items.iter().map(|item| item.to_vec()).collect::<Vec<_>>(), limits);
+        prop_assert_eq!(fresh.encoding_name(), one_by_one.encoding_name());
         let random = view.random(&mut rng).map(Item::to_vec);
         prop_assert_eq!(random.is_some(), !model.is_empty());
         prop_assert!(random.is_none_or(|member| model.contains(&member)));
