@@ -8,6 +8,7 @@ mod describe;
 mod figures;
 pub mod hooks;
 mod lifecycle;
+mod notify;
 pub mod peers;
 mod pubsub;
 pub mod running;

@@ -147,9 +147,8 @@ impl Server {
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
         stats.persistence.last_save_s = started_unix_us / 1_000_000;
-        let mut keyspace = Keyspace::new(config.databases as usize);
-        keyspace.access.follow(&config);
-        Server {
+        let keyspace = Keyspace::new(config.databases as usize);
+        let mut server = Server {
             keyspace,
             clients: Clients::new(io_threads),
             waiting: Waiting::default(),
@@ -178,7 +177,9 @@ impl Server {
             http_logged_ns: None,
             config,
             registry,
-        }
+        };
+        server.follow_config();
+        server
     }
 
     /// A writer to a client's output.

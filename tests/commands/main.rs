@@ -8,6 +8,7 @@ mod geo;
 mod hash;
 mod hyperloglog;
 mod list;
+mod notify;
 mod observing;
 mod pubsub;
 mod server;
