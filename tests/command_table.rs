@@ -44,9 +44,6 @@ const LATER: &[&str] = &[
     "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
     "wait",
-    // pubsub
-    "psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe",
-    "unsubscribe",
     // scripting
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
     // server

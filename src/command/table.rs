@@ -157,6 +157,8 @@ pub mod flag {
     pub const SYSCMD: u32 = 1 << 25;
     /// Executed at once in a transaction too (not printed).
     pub const UNQUEUED: u32 = 1 << 26;
+    /// Allowed to a subscriber in RESP2 too (not printed).
+    pub const WHILE_SUBSCRIBED: u32 = 1 << 27;
 }
 
 /// ACL categories, named as ACL CAT prints them.

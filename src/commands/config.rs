@@ -115,7 +115,7 @@ fn config_set(server: &mut Server, client: ClientId, args: Args<'_>) -> CmdResul
             return Err(refused(error));
         }
     }
-    server.keyspace.access.follow(&server.config);
+    server.follow_config();
     server.reply(client).ok();
     REPLIED
 }

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod hyperloglog;
 mod items;
 pub mod list;
+pub mod pubsub;
 mod scan_options;
 pub mod server;
 pub mod set;
@@ -33,6 +34,7 @@ pub const FAMILIES: &[&[Command]] = &[
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     list::COMMANDS,
+    pubsub::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,

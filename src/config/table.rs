@@ -231,7 +231,7 @@ directives! {
         "latency-tracking-info-percentiles" special(special::LATENCY_PERCENTILES) MULTI;
     /// Event classes that are published, `class::*` bits; 0: none.
     notify_keyspace_events: u32 = 0,
-        "notify-keyspace-events" special(special::NOTIFY_KEYSPACE_EVENTS) LATER;
+        "notify-keyspace-events" special(special::NOTIFY_KEYSPACE_EVENTS) 0;
 
     // Data types.
     /// Fields of a hash in one listpack.

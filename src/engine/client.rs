@@ -3,6 +3,7 @@
 
 use std::ops::{BitOr, BitOrAssign};
 
+use super::pubsub::Subscriptions;
 use super::transactions::{Transaction, WatchedKey};
 use crate::command::registry::CommandId;
 use crate::keyspace::DbIndex;
@@ -208,8 +209,14 @@ pub struct Client {
     pub transaction: Option<Box<Transaction>>,
     /// Keys that it watches.
     pub watched: Vec<WatchedKey>,
+    /// What it has subscribed to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Messages to it while a command runs whose reply is dropped.
+    pub kept: Option<Box<Output>>,
     /// Whether its I/O thread has been told to look at it.
     pub scheduled: bool,
+    /// Whether its I/O thread has been told of messages to it.
+    pub push_scheduled: bool,
 }
 
 /// Pending replies as CLIENT LIST counts them.
@@ -261,7 +268,10 @@ impl Client {
             reply_peak_since_ns: now_ns,
             transaction: None,
             watched: Vec::new(),
+            subscriptions: None,
+            kept: None,
             scheduled: false,
+            push_scheduled: false,
         }
     }
 
@@ -286,6 +296,15 @@ impl Client {
     /// Bytes of replies not yet handed to the kernel.
     pub fn output_bytes(&self) -> usize {
         self.output.len() + self.in_flight_bytes
+    }
+
+    /// Where messages to it go.
+    #[inline]
+    pub fn push_output(&mut self) -> &mut Output {
+        match &mut self.kept {
+            Some(kept) => kept,
+            None => &mut self.output,
+        }
     }
 
     /// Whether output limits may apply: what fits the reply buffer is not
@@ -326,6 +345,7 @@ impl Client {
             + self.query_free_bytes
             + self.args_bytes
             + self.multi_bytes()
+            + self.subscription_bytes()
             + self.output.capacity()
             + self.in_flight_bytes
     }
@@ -334,6 +354,12 @@ impl Client {
     pub fn multi_bytes(&self) -> usize {
         let transaction = self.transaction.as_ref();
         transaction.map_or(0, |transaction| transaction.memory_bytes())
+    }
+
+    /// What its subscriptions take, bytes.
+    fn subscription_bytes(&self) -> usize {
+        let subscriptions = self.subscriptions.as_ref();
+        subscriptions.map_or(0, |subscriptions| subscriptions.memory_bytes())
     }
 
     /// The letters of CLIENT LIST's flags field.

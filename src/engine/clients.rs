@@ -1,6 +1,6 @@
 //! All connected clients, and which of them their I/O threads must look at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::client::{Client, ClientId, Closing, Flags, RawClient};
 
@@ -13,6 +13,9 @@ pub struct Clients {
     /// Per I/O thread: clients with output, or to be closed or resumed, that
     /// the thread does not know of yet.
     scheduled: Vec<Vec<ClientId>>,
+    /// Per I/O thread: clients with messages that nobody waits for more than
+    /// for what the thread has to do else.
+    pushes: Vec<Pushes>,
     /// Clients that receive every command.
     pub monitors: Vec<ClientId>,
     /// Clients whose command waits for the end of CLIENT PAUSE.
@@ -30,6 +33,7 @@ impl Clients {
             by_id: HashMap::new(),
             next_id: 1,
             scheduled: (0..io_threads).map(|_| Vec::new()).collect(),
+            pushes: (0..io_threads).map(|_| Pushes::default()).collect(),
             monitors: Vec::new(),
             paused: Vec::new(),
             blocked: 0,
@@ -169,6 +173,44 @@ impl Clients {
         !self.scheduled[io_thread].is_empty()
     }
 
+    /// Has the client's I/O thread write the messages to it when it comes to
+    /// that: thousands may get the same one.
+    pub fn schedule_push(&mut self, handle: ClientId) {
+        if let Some(client) = self.get_mut(handle)
+            && !client.push_scheduled
+        {
+            client.push_scheduled = true;
+            let thread = client.raw.io_thread;
+            let pushes = &mut self.pushes[thread];
+            pushes.untold |= pushes.clients.is_empty();
+            pushes.clients.push_back(handle);
+        }
+    }
+
+    /// Some of the clients that have messages, once.
+    pub fn take_pushes(&mut self, io_thread: usize, max: usize) -> Vec<ClientId> {
+        let pushes = &mut self.pushes[io_thread];
+        let count = pushes.clients.len().min(max);
+        let taken: Vec<ClientId> = pushes.clients.drain(..count).collect();
+        for handle in &taken {
+            if let Some(client) = self.get_mut(*handle) {
+                client.push_scheduled = false;
+            }
+        }
+        taken
+    }
+
+    /// Whether a thread has messages to write.
+    pub fn has_pushes(&self, io_thread: usize) -> bool {
+        !self.pushes[io_thread].clients.is_empty()
+    }
+
+    /// Whether a thread has to be told, once, that it has clients to look at.
+    pub fn wants_waking(&mut self, io_thread: usize) -> bool {
+        let untold = std::mem::take(&mut self.pushes[io_thread].untold);
+        untold || self.has_scheduled(io_thread)
+    }
+
     /// Ends a connection. Cut off at once, it is as good as gone for all
     /// commands, though its I/O thread has still to close the socket.
     pub fn close(&mut self, handle: ClientId, when: Closing) {
@@ -183,6 +225,14 @@ impl Clients {
             self.schedule(handle);
         }
     }
+}
+
+/// Clients with messages.
+#[derive(Default)]
+struct Pushes {
+    clients: VecDeque<ClientId>,
+    /// Their thread does not know that it has any.
+    untold: bool,
 }
 
 #[cfg(test)]

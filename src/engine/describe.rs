@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use super::client::Client;
+use super::pubsub::Topic;
 use super::server::Server;
 
 /// `id=… addr=… …`, fields and order of Redis 7.0, library fields of 7.2 behind.
-/// Subscriptions and client caches are not there yet: their
-/// fields have the values of a client that uses none.
+/// Client caches are not there yet: their fields have the values of a client
+/// that uses none.
 pub(super) fn line(server: &Server, client: &Client) -> String {
     let seconds = |since_ns: u64| server.now_ns.saturating_sub(since_ns) / 1_000_000_000;
     let pending = client.pending_output();
@@ -24,7 +25,7 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
     let mut line = String::with_capacity(400);
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} \
          omem={} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
@@ -36,6 +37,9 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         seconds(client.active_ns),
         client.flag_letters(),
         client.db.get(),
+        client.subscribed(Topic::Channel),
+        client.subscribed(Topic::Pattern),
+        client.subscribed(Topic::ShardChannel),
         queued,
         client.query_bytes,
         client.query_free_bytes,

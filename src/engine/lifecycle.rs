@@ -52,6 +52,17 @@ impl Server {
         }
         let watched = std::mem::take(&mut client.watched);
         self.forget_watched(id, watched);
+        self.drop_subscriptions(id, client.subscriptions.take());
+    }
+
+    /// Cuts a client off: it is as good as gone for all commands, though its
+    /// I/O thread has still to close the socket.
+    pub fn cut_off(&mut self, id: ClientId) {
+        self.clients.close(id, Closing::Now);
+        if let Some(client) = self.clients.get_mut(id) {
+            let subscriptions = client.subscriptions.take();
+            self.drop_subscriptions(id, subscriptions);
+        }
     }
 
     /// RESET: a client as if it had just connected, its number and library
@@ -60,6 +71,7 @@ impl Server {
         let authenticated = self.users.open_to_all();
         self.discard(id);
         let client = self.client(id);
+        let subscriptions = client.subscriptions.take();
         let was_monitor = client.flags.has(Flags::MONITOR);
         let cleared = Flags::MONITOR
             | Flags::PUBSUB
@@ -76,6 +88,7 @@ impl Server {
         if was_monitor {
             self.clients.monitors.retain(|monitor| *monitor != id);
         }
+        self.drop_subscriptions(id, subscriptions);
     }
 
     /// Whether a client may run commands: it has logged in, or need not.
@@ -108,7 +121,7 @@ impl Server {
                  Connection from {from} aborted."
             );
         }
-        self.clients.close(id, Closing::Now);
+        self.cut_off(id);
     }
 
     /// CONFIG RESETSTAT.

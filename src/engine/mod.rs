@@ -8,7 +8,9 @@ mod describe;
 mod figures;
 pub mod hooks;
 mod lifecycle;
+mod notify;
 pub mod peers;
+mod pubsub;
 pub mod running;
 mod server;
 mod shutdown;
@@ -20,6 +22,7 @@ pub use client::{
     Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
 };
 pub use clients::Clients;
+pub use pubsub::{Channels, PubSub, Subscriptions, Topic};
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState, random_hex};
 pub use shutdown::ShutdownError;
 pub use transactions::{Queued, Transaction, WatchedKey, Watchers};

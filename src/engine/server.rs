@@ -8,6 +8,7 @@ use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
 use super::peers::Peers;
+use super::pubsub::PubSub;
 use super::shutdown::Signalled;
 use super::transactions::Watchers;
 use crate::acl::Users;
@@ -65,6 +66,8 @@ pub struct Server {
     pub waiting: Waiting,
     /// Who watches which keys.
     pub watchers: Watchers,
+    /// Who has subscribed to what.
+    pub pubsub: PubSub,
     /// The time of the running commands does not go on: they count as one.
     pub time_stands: bool,
     /// Users.
@@ -144,13 +147,13 @@ impl Server {
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
         stats.persistence.last_save_s = started_unix_us / 1_000_000;
-        let mut keyspace = Keyspace::new(config.databases as usize);
-        keyspace.access.follow(&config);
-        Server {
+        let keyspace = Keyspace::new(config.databases as usize);
+        let mut server = Server {
             keyspace,
             clients: Clients::new(io_threads),
             waiting: Waiting::default(),
             watchers: Watchers::default(),
+            pubsub: PubSub::default(),
             time_stands: false,
             users: Users::default(),
             stats,
@@ -174,7 +177,9 @@ impl Server {
             http_logged_ns: None,
             config,
             registry,
-        }
+        };
+        server.follow_config();
+        server
     }
 
     /// A writer to a client's output.

@@ -32,7 +32,7 @@ impl Server {
         };
         if timeout_ns > 0 && is_idle(client, now_ns, timeout_ns) {
             tracing::debug!("Closing idle client");
-            self.clients.close(id, Closing::Now);
+            self.cut_off(id);
             return;
         }
         if trim_query_room(client, now_ns) {
@@ -104,7 +104,7 @@ impl Server {
             if let Some(client) = self.clients.get_mut(id) {
                 client.output.clear();
             }
-            self.clients.close(id, Closing::Now);
+            self.cut_off(id);
         }
     }
 }

@@ -67,12 +67,11 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
         return;
     };
     let argv: Vec<&[u8]> = blocked.argv.iter().map(|arg| &arg[..]).collect();
-    let output = &mut server.client(id).output;
-    output.begin();
-    let mark = output.mark();
+    let mark = dispatch::begin_reply(server.client(id));
     let command = blocked.command;
     let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
     if dispatch::finish_run(server, id, command, &argv, result).is_some() {
+        dispatch::release_kept(server.client(id));
         server.waiting.put(id, blocked);
         return;
     }
@@ -103,8 +102,7 @@ pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
     if server.waiting.remove(id).is_none() {
         return;
     }
-    server.client(id).output.begin();
-    let mark = server.client(id).output.mark();
+    let mark = dispatch::begin_reply(server.client(id));
     match how {
         // Redis: even where the command's other replies are strings.
         Unblock::Timeout => server.reply(id).null_array(),

@@ -9,7 +9,7 @@ use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
 use crate::engine::{Client, ClientId, Flags, Server, Wait};
-use crate::resp::Reply;
+use crate::resp::{Mark, Reply};
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,9 +39,7 @@ pub fn run(
         return Outcome::Executed;
     }
     let checked = gates::check(server, client, argv, lookup);
-    let client = server.client(id);
-    client.output.begin();
-    let mark = client.output.mark();
+    let mark = begin_reply(server.client(id));
     match checked {
         Ok(command) => {
             if multi::queues(server, id, command) {
@@ -53,12 +51,14 @@ pub fn run(
             let wait = finish(server, id, command, argv, result);
             if let Some(wait) = wait {
                 let argv = kept(argv, shared);
+                release_kept(server.client(id));
                 blocking::block(server, id, command, argv, *wait);
                 blocking::after_command(server);
                 return Outcome::Blocked;
             }
         }
         Err(Refusal::Postponed) => {
+            release_kept(server.client(id));
             postpone(server, id);
             return Outcome::Postponed;
         }
@@ -73,6 +73,23 @@ pub fn run(
     after_reply(server, id, mark);
     blocking::after_command(server);
     Outcome::Executed
+}
+
+/// What the client is sent until [`after_reply`] is one reply.
+pub(super) fn begin_reply(client: &mut Client) -> Mark {
+    client.output.begin();
+    if client.flags.has(Flags::REPLY_OFF | Flags::REPLY_SKIP) {
+        client.kept = Some(Box::default());
+    }
+    client.output.mark()
+}
+
+/// Messages to a client whose reply was dropped, or is still to come, go out.
+#[inline]
+pub(super) fn release_kept(client: &mut Client) {
+    if let Some(kept) = client.kept.take() {
+        client.output.append(*kept);
+    }
 }
 
 /// Arguments to be kept beyond the call.
@@ -269,7 +286,7 @@ pub fn write_error(server: &mut Server, id: ClientId, error: &CmdError) {
 
 /// CLIENT REPLY, output limits.
 #[inline]
-pub(super) fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::Mark) {
+pub(super) fn after_reply(server: &mut Server, id: ClientId, mark: Mark) {
     let Some(client) = server.clients.get_mut(id) else {
         return;
     };
@@ -285,6 +302,7 @@ pub(super) fn after_reply(server: &mut Server, id: ClientId, mark: crate::resp::
         client.flags.set(Flags::REPLY_SKIP, next);
         client.flags.set(Flags::REPLY_SKIP_NEXT, false);
     }
+    release_kept(client);
     let used = client.output_bytes().min(client.reply_room_bytes);
     client.reply_peak_bytes = client.reply_peak_bytes.max(used);
     if client.may_break_output_limit() {

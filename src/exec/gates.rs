@@ -48,6 +48,7 @@ pub fn check(
     passage.authenticated()?;
     passage.protected()?;
     passage.allowed_in_multi()?;
+    passage.allowed_to_subscribers()?;
     passage.not_paused()?;
     Ok(id)
 }
@@ -113,6 +114,22 @@ impl Passage<'_> {
             return Err(CmdError::err("Command not allowed inside a transaction"));
         }
         Ok(())
+    }
+
+    /// In RESP2 all that a subscriber receives counts as messages.
+    #[inline]
+    fn allowed_to_subscribers(&self) -> Result<(), CmdError> {
+        if !self.client.flags.has(Flags::PUBSUB)
+            || self.client.resp3
+            || self.command.has(flag::WHILE_SUBSCRIBED)
+        {
+            return Ok(());
+        }
+        Err(CmdError::err(format!(
+            "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+             allowed in this context",
+            self.command.full_name()
+        )))
     }
 
     #[inline]

@@ -34,7 +34,8 @@ fn settle_effect(server: &mut Server, effect: Effect) {
                 }
             }
         }
+        Effect::Event(db, event, key) => server.notify(db, event, &key),
         // Recording is off while nobody listens: nothing can be missed here.
-        Effect::Event(..) | Effect::Expired(..) => {}
+        Effect::Expired(..) => {}
     }
 }

@@ -5,6 +5,8 @@ use super::DbIndex;
 /// Keyspace event classes, as the letters of `notify-keyspace-events`.
 #[allow(missing_docs)]
 pub mod class {
+    pub const BY_KEY: u32 = 1; // K: published under the name of the key
+    pub const BY_EVENT: u32 = 1 << 1; // E: under the name of the event
     pub const GENERIC: u32 = 1 << 2; // g
     pub const STRING: u32 = 1 << 3; // $
     pub const LIST: u32 = 1 << 4; // l

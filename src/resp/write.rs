@@ -134,7 +134,20 @@ impl Output {
         self.buf.extend_from_slice(bytes);
     }
 
-    fn share(&mut self, bytes: Bytes) {
+    /// Makes room for so many bytes at once.
+    #[inline]
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.buf.reserve(bytes);
+    }
+
+    /// Whether what is appended may be shared: while a length has still to be
+    /// put in, all stays in the buffer.
+    pub(super) fn can_share(&self) -> bool {
+        self.open_deferred == 0
+    }
+
+    /// Appends what stays shared with others.
+    pub(super) fn share(&mut self, bytes: Bytes) {
         self.seal();
         self.full_bytes += bytes.len();
         self.full_capacity += bytes.len();
@@ -167,6 +180,18 @@ impl Output {
         if buf.capacity() > 0 {
             chunks.push_back(Chunk::Owned(buf));
         }
+    }
+
+    /// Appends all that waits in another output.
+    pub fn append(&mut self, mut other: Output) {
+        if other.full.is_empty() {
+            return self.raw(&other.buf);
+        }
+        other.seal();
+        self.seal();
+        self.full_bytes += other.full_bytes;
+        self.full_capacity += other.full_capacity;
+        self.full.append(&mut other.full);
     }
 
     /// Drops everything.
@@ -275,7 +300,7 @@ impl<'a> Reply<'a> {
 
     /// A bulk string that need not be copied when it is long.
     pub fn bulk_shared(&mut self, bytes: Bytes) {
-        if bytes.len() < SHARE_BYTES || self.out.open_deferred > 0 {
+        if bytes.len() < SHARE_BYTES || !self.out.can_share() {
             return self.bulk(&bytes);
         }
         self.header(b'$', bytes.len() as i64);

@@ -90,12 +90,11 @@ pub(super) fn client_kill(server: &mut Server, id: ClientId, mut args: Args<'_>)
         server.reply(id).ok();
     }
     for client in killed {
-        let when = if client == id {
-            Closing::AfterReply
+        if client == id {
+            server.clients.close(client, Closing::AfterReply);
         } else {
-            Closing::Now
-        };
-        server.clients.close(client, when);
+            server.cut_off(client);
+        }
     }
     REPLIED
 }

@@ -79,7 +79,7 @@ pub const COMMANDS: &[Command] = &[
             "Answer PONG, or the given text, to show that the server responds.",
         )
         .syntax("[message:string]")
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::WHILE_SUBSCRIBED)
         .acl(cat::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Command::server("QUIT", -1, quit)
@@ -91,6 +91,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .flags(
             flag::UNQUEUED
+                | flag::WHILE_SUBSCRIBED
                 | flag::NOSCRIPT
                 | flag::LOADING
                 | flag::STALE
@@ -108,6 +109,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .flags(
             flag::UNQUEUED
+                | flag::WHILE_SUBSCRIBED
                 | flag::NOSCRIPT
                 | flag::LOADING
                 | flag::STALE

@@ -97,9 +97,10 @@ pub(super) fn stats(server: &Server, _: &Overview, fields: &mut Fields) {
     eviction(server, fields);
     fields.add("keyspace_hits", keyspace.hits);
     fields.add("keyspace_misses", keyspace.misses);
-    fields.add("pubsub_channels", 0);
-    fields.add("pubsub_patterns", 0);
-    fields.add("pubsubshard_channels", 0);
+    let pubsub = &server.pubsub;
+    fields.add("pubsub_channels", pubsub.channels.len());
+    fields.add("pubsub_patterns", pubsub.patterns());
+    fields.add("pubsubshard_channels", pubsub.shard_channels.len());
     // No process is ever forked.
     fields.add("latest_fork_usec", 0);
     fields.add("total_forks", 0);

@@ -600,9 +600,8 @@ fn set(ctx: &mut Ctx) -> CmdResult {
 fn store_with_ttl(ctx: &mut Ctx, key: &[u8], value: NewValue, ttl: Ttl, bytes: &[u8]) {
     ctx.db.set(key, value, ttl, event::SET);
     if let Ttl::At(at_ms) = ttl {
-        if let Some(mut edit) = ctx.db.edit(key) {
-            edit.notify(event::EXPIRE);
-        }
+        // Of a key whose time has come too, which is still there.
+        ctx.db.notify(event::EXPIRE, key);
         let mut buffer = itoa::Buffer::new();
         let at = buffer.format(at_ms).as_bytes();
         ctx.propagate_as(&[b"SET", key, bytes, b"PXAT", at]);

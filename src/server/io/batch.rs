@@ -500,7 +500,7 @@ fn publish(server: &mut Server, conn: &mut Conn, read_bytes: usize) {
             String::from_utf8_lossy(&shown)
         );
         server.stats.query_buffer_disconnections += 1;
-        server.clients.close(conn.client, Closing::Now);
+        server.cut_off(conn.client);
     }
 }
 

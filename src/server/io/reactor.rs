@@ -21,6 +21,9 @@ const ARENA_ALIGN: usize = 64;
 const LONG_OUTPUT_BYTES: usize = 64 * 1024;
 /// Bytes of long outputs written in a turn.
 const LONG_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
+/// Clients that get the messages to them in a turn. Each costs a write; who
+/// has asked for something does not wait for those who have not.
+const PUSHES_PER_TURN: usize = 128;
 /// Tokens from here on are listening sockets.
 pub(super) const LISTENER_TOKEN: usize = usize::MAX / 2;
 
@@ -63,6 +66,8 @@ pub struct Reactor<D: Driver> {
     report: Vec<usize>,
     written_bytes: u64,
     writes: u64,
+    /// Messages are left to be written in further turns.
+    more_pushes: bool,
     cron: Option<Cron>,
     /// When CLIENT PAUSE ends.
     pause_ends: Option<Instant>,
@@ -101,6 +106,7 @@ impl<D: Driver> Reactor<D> {
             report: Vec::new(),
             written_bytes: 0,
             writes: 0,
+            more_pushes: false,
             cron,
             pause_ends: None,
             wait_ends: None,
@@ -130,13 +136,17 @@ impl<D: Driver> Reactor<D> {
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
-        let idle = self.again.is_empty()
-            && self.dirty.is_empty()
+    /// Whether nothing is left to be done under the lock.
+    fn is_idle(&self) -> bool {
+        self.dirty.is_empty()
             && self.gone.is_empty()
             && self.report.is_empty()
-            && self.accepted.is_empty();
-        if !idle {
+            && self.accepted.is_empty()
+            && !self.more_pushes
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() || !self.is_idle() {
             return Some(Duration::ZERO);
         }
         let cron_due = self.cron.as_ref().map(|cron| cron.due);
@@ -250,11 +260,7 @@ impl<D: Driver> Reactor<D> {
             .is_some_and(|cron| cron.due <= Instant::now());
         let mailbox = &self.shared.threads[self.index];
         let called = mailbox.called.swap(false, Ordering::Acquire);
-        let idle = self.batch.is_empty()
-            && self.dirty.is_empty()
-            && self.gone.is_empty()
-            && self.report.is_empty()
-            && self.accepted.is_empty();
+        let idle = self.batch.is_empty() && self.is_idle();
         let ends = [self.pause_ends, self.wait_ends];
         let over = ends.iter().flatten().any(|ends| *ends <= Instant::now());
         if idle && !cron_due && !called && !over {
@@ -285,7 +291,7 @@ impl<D: Driver> Reactor<D> {
             .store(bulk_bytes_max, Ordering::Relaxed);
         let exit = server.shutdown;
         let others: Vec<usize> = (0..shared.threads.len())
-            .filter(|thread| *thread != self.index && server.clients.has_scheduled(*thread))
+            .filter(|thread| *thread != self.index && server.clients.wants_waking(*thread))
             .collect();
         drop(server);
         self.batch.clear();
@@ -345,6 +351,15 @@ impl<D: Driver> Reactor<D> {
         for id in server.clients.take_scheduled(self.index) {
             self.look_at_scheduled(server, id);
         }
+        for id in server.clients.take_pushes(self.index, PUSHES_PER_TURN) {
+            let token = server.clients.get(id).map(|client| client.raw.token);
+            if let Some(index) =
+                token.filter(|index| batch::client_of(&self.conns, *index) == Some(id))
+            {
+                self.mark_dirty(index);
+            }
+        }
+        self.more_pushes = server.clients.has_pushes(self.index);
         for index in &self.dirty {
             let Some(Some(conn)) = self.conns.get_mut(*index) else {
                 continue;
