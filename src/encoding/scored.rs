@@ -99,11 +99,11 @@ impl Scored {
         let hash = self.members.hasher().hash(name);
         match self.members.find(hash, name) {
             Some(loc) => {
-                let member = self.members.entry(loc);
-                let old = member.score();
+                let old = self.members.entry(loc).score();
                 if let Some(new) = decide(Some(old)).filter(|new| *new != old) {
+                    self.members.preserve(hash);
                     self.order.update(old, name, new);
-                    member.set_score(new);
+                    self.members.entry(loc).set_score(new);
                 }
             }
             None => {
