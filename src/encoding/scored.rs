@@ -11,7 +11,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::member::{Member, MemberRef, Payload};
 use super::ordered::{MemberKey, Ordered};
-use super::table::{KeyHasher, Table};
+use super::table::{KeyHasher, Sink, Table};
 
 /// Members ahead of the one being visited that are brought into the cache.
 const PREFETCH: usize = 12;
@@ -70,6 +70,16 @@ impl Scored {
     /// The table that members are found by.
     pub fn members(&self) -> &Table<Member> {
         &self.members
+    }
+
+    /// Has every member go to a sink as it is now: `Table::freeze`.
+    pub fn freeze(&mut self, sink: Box<dyn Sink<Member>>) {
+        self.members.freeze(sink);
+    }
+
+    /// Goes on with that: `Table::thaw`.
+    pub fn thaw(&mut self, buckets: usize) -> bool {
+        self.members.thaw(buckets)
     }
 
     /// Number of members.

@@ -32,8 +32,8 @@ use ahash::RandomState;
 use rand::Rng;
 
 use crate::util::prefetch;
-pub use frozen::Sink;
 use frozen::Frozen;
+pub use frozen::Sink;
 use shard::{
     ADDRESS, BUCKETS_MAX, Bucket, EXPIRES, LOAD_MAX, SIZES, SLOTS, Shard, buckets_for, owned,
     tag_of, view, word_of,

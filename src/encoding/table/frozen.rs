@@ -54,12 +54,9 @@ impl<E: Element> Frozen<E> {
 }
 
 impl<E: Element> Table<E> {
-    /// Has every element that is there now go to `sink`, as it is now.
-    ///
-    /// # Panics
-    /// When the table is frozen already.
+    /// Has every element that is there now go to `sink`, as it is now. A sink
+    /// of before gets no more.
     pub fn freeze(&mut self, sink: Box<dyn Sink<E>>) {
-        assert!(self.frozen.is_none(), "frozen twice");
         let wanted = (self.len / GRANULE_LEN).max(1);
         let bits = wanted.ilog2().min(GRANULE_BITS_MAX);
         self.frozen = Some(Box::new(Frozen {
