@@ -184,7 +184,9 @@ fn save(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
     }
     server.stats.persistence.snapshots += 1;
     // The reason of a failure has been logged.
-    server.save_now().map_err(|_| CmdError::line(b"ERR".to_vec()))?;
+    server
+        .save_now()
+        .map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     server.reply(id).ok();
     REPLIED
 }
