@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::system;
 use crate::engine::Server;
+use crate::exec::{settle, tracking};
 use crate::keyspace::expire::{ExpireCycle, ExpireEffort};
 
 /// Clients looked at in one run, at least.
@@ -72,7 +73,8 @@ impl Cron {
                 .latency
                 .add_if_needed("expire-cycle", spent_ms, threshold_ms, now_s);
         }
-        crate::exec::settle::settle(server);
+        tracking::before_request(server);
+        settle::settle(server);
     }
 
     /// A slice of the clients: idle ones, slow ones, their buffers.

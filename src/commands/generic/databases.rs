@@ -86,6 +86,7 @@ fn flushall(ctx: &mut Ctx) -> CmdResult {
         let removed = keyspace.flush(index, in_background);
         keyspace.effects.dirty += removed as u64;
     }
+    keyspace.effects.emptied();
     // Also when there was nothing to remove.
     ctx.propagate_as(ctx.args.argv());
     ctx.reply.ok();
@@ -98,6 +99,7 @@ fn flushdb(ctx: &mut Ctx) -> CmdResult {
     let keyspace = ctx.db.keyspace();
     let removed = keyspace.flush(index, in_background);
     keyspace.effects.dirty += removed as u64;
+    keyspace.effects.emptied();
     ctx.propagate_as(ctx.args.argv());
     ctx.reply.ok();
     REPLIED

@@ -61,9 +61,12 @@ impl World {
         let dirty = std::mem::take(&mut self.keyspace.effects.dirty);
         let effects = self.keyspace.effects.take();
         let effects = effects.iter().map(|effect| match effect {
-            Effect::Touched(db, key) => format!("{}~{}", db.get(), text(key)),
+            Effect::Touched(db, key) | Effect::Lapsed(db, key) => {
+                format!("{}~{}", db.get(), text(key))
+            }
             Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
+            Effect::Emptied => "~*".to_owned(),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
