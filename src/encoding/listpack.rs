@@ -286,8 +286,9 @@ impl<'a> ListpackRef<'a> {
                 None => (None, text),
             },
         });
-        let mut seen: HashSet<_, ahash::RandomState> = HashSet::default();
-        texts.into_iter().all(|text| seen.insert(text))
+        let count = self.len() / (skip + 1) + 1;
+        let mut seen = HashSet::with_capacity_and_hasher(count, ahash::RandomState::default());
+        { texts }.all(|text| seen.insert(text))
     }
 
     /// Whether `bytes` more, element headers included, may be added. Beyond

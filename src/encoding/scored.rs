@@ -6,6 +6,7 @@
 //! member leaves the order before it leaves the table.
 #![allow(unsafe_code)]
 
+use std::cmp::Ordering;
 use std::ops::{ControlFlow, Range};
 
 use super::member::{Member, MemberRef, Payload};
@@ -217,6 +218,57 @@ impl Scored {
     }
 }
 
+/// Makes a set of members that come in any order, which is quicker than
+/// putting them in one by one, above all when the order is one.
+pub struct ScoredBuilder {
+    entries: Vec<(f64, Handle)>,
+    members: Table<Member>,
+}
+
+impl Default for ScoredBuilder {
+    fn default() -> ScoredBuilder {
+        ScoredBuilder {
+            entries: Vec::new(),
+            members: Table::new(KeyHasher::shared()),
+        }
+    }
+}
+
+impl ScoredBuilder {
+    /// Adds a member; false when it was added before, which changes nothing.
+    pub fn push(&mut self, name: &[u8], score: f64) -> bool {
+        let hash = self.members.hasher().hash(name);
+        if self.members.find(hash, name).is_some() {
+            return false;
+        }
+        let handle = insert(&mut self.members, hash, name, score);
+        self.entries.push((score, handle));
+        true
+    }
+
+    /// The set.
+    pub fn finish(self) -> Scored {
+        let ScoredBuilder {
+            mut entries,
+            members,
+        } = self;
+        let order = |(a, a_handle): &(f64, Handle), (b, b_handle): &(f64, Handle)| {
+            let by_score = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+            by_score.then_with(|| a_handle.bytes().cmp(b_handle.bytes()))
+        };
+        // Snapshots have the greatest first.
+        if entries.is_sorted_by(|a, b| order(a, b).is_ge()) {
+            entries.reverse();
+        } else {
+            entries.sort_unstable_by(order);
+        }
+        Scored {
+            order: Ordered::from_sorted(entries),
+            members,
+        }
+    }
+}
+
 impl Clone for Scored {
     fn clone(&self) -> Scored {
         Scored::from_sorted(self.iter())
@@ -226,7 +278,8 @@ impl Clone for Scored {
 /// Puts a member that is not there yet into the table.
 fn insert(members: &mut Table<Member>, hash: u64, name: &[u8], score: f64) -> Handle {
     let loc = members.insert(hash, Member::new(name, Payload::Score(score)));
-    // SAFETY: the callers put the handle into the order next to this table,
+    // SAFETY: the callers put the handle into the order, or what becomes it,
+    // next to this table,
     // where it stays no longer than the member.
     Handle(unsafe { members.entry(loc).unbound() })
 }

@@ -340,6 +340,9 @@ impl<E: Element> Table<E> {
         while shard.header().len as usize >= LOAD_MAX * shard.buckets() {
             shard = self.grow(shard, hash);
         }
+        if shard.is_crowded_at(Table::<E>::pos(shard, hash)) {
+            shard = self.split(shard, hash);
+        }
         let word = word_of(entry, Table::<E>::pos(shard, hash));
         self.len += 1;
         self.expires += (word & EXPIRES) as usize;

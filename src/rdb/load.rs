@@ -9,7 +9,7 @@ use super::{Kind, LoadError, Reader, Source, container, ziplist, zipmap};
 use crate::encoding::intset::{self, Intset};
 use crate::encoding::listpack::{Item, Listpack};
 use crate::encoding::quicklist::Quicklist;
-use crate::encoding::scored::Scored;
+use crate::encoding::scored::ScoredBuilder;
 use crate::types::{
     Collection, End, Hash, HashLimits, List, ListLimits, Object, Set, SetLimits, StrBuf, Zset,
     ZsetLimits,
@@ -222,16 +222,14 @@ fn zset<S: Source>(
     const DUPLICATE: LoadError = LoadError::Corrupt("Duplicate zset fields detected");
     let count = count(reader)?;
     if count > limits.entries as u64 {
-        let (mut scored, mut member) = (Scored::new(), Vec::new());
+        let (mut builder, mut member) = (ScoredBuilder::default(), Vec::new());
         for _ in 0..count {
             reader.string_into(&mut member)?;
-            let score = score(reader)?;
-            scored.upsert(&member, |_| Some(score));
+            if !builder.push(&member, score(reader)?) {
+                return Err(DUPLICATE);
+            }
         }
-        if scored.len() as u64 != count {
-            return Err(DUPLICATE);
-        }
-        return Ok(Zset::Big(Box::new(scored)));
+        return Ok(Zset::Big(Box::new(builder.finish())));
     }
     let mut entries = Vec::new();
     for _ in 0..count {

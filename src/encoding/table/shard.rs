@@ -19,6 +19,12 @@ pub(super) const SIZES: [u16; 28] = [
     223, 239, 255,
 ];
 pub(super) const BUCKETS_MAX: usize = 255;
+/// Entries that have passed a bucket, in a shard of this length at least, by
+/// which it counts as crowded: where they come in no order, they are far fewer.
+const CROWD: u8 = 32;
+const CROWDED_FROM: u32 = 128;
+/// Shards are not split further for being crowded.
+const CROWDED_DEPTH_MAX: u8 = 32;
 /// Buckets whose elements are prefetched while going through a shard.
 const BUCKETS_AHEAD: usize = 3;
 pub(super) const ADDRESS: u64 = 0x0000_ffff_ffff_fff8;
@@ -173,6 +179,16 @@ impl Shard {
             index = self.next(index);
         }
         None
+    }
+
+    /// Whether many entries had no place where they, and one at `pos`, belong.
+    /// So it comes when entries arrive in the order of their hashes, as from
+    /// another table: all are in one part of the shard, however big it is.
+    #[inline]
+    pub(super) fn is_crowded_at(&self, pos: u64) -> bool {
+        self.bucket(self.home(pos)).passed() >= CROWD
+            && self.header().len >= CROWDED_FROM
+            && self.depth() < CROWDED_DEPTH_MAX
     }
 
     /// Puts a slot word in; there is a free slot by the load limit.

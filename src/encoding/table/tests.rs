@@ -66,6 +66,28 @@ fn grows_and_shrinks_with_a_tight_load() {
     assert_eq!((table.overhead_bytes(), table.len()), (0, 0));
 }
 
+/// Copies, unions and payloads bring elements in the order of another table.
+#[test]
+fn elements_in_the_order_of_their_hashes_are_not_crowded() {
+    let mut table = Members::new(KeyHasher::new());
+    for i in 0..100_000 {
+        put(&mut table, format!("key:{i}").as_bytes(), i);
+    }
+    let mut copy = Members::new(table.hasher().clone());
+    let mut steps = 0;
+    for member in table.iter() {
+        let hash = copy.hasher().hash(member.key());
+        let loc = copy.insert(hash, Member::new(member.key(), Payload::None));
+        let (shard, bucket, _) = copy.at(loc);
+        let home = shard.home(Members::pos(shard, hash));
+        steps += (bucket + shard.buckets() - home) % shard.buckets();
+    }
+    copy.check_invariants();
+    assert!(steps < 8 * copy.len(), "{steps} steps");
+    let bytes = copy.overhead_bytes() / copy.len();
+    assert!(bytes < 16, "{bytes} bytes for each");
+}
+
 #[test]
 fn an_emptied_table_gives_its_memory_back_once() {
     let mut emptied = Members::new(KeyHasher::new());

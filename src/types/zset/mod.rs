@@ -10,7 +10,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::{Collection, Object, Packed, Type};
 use crate::encoding::listpack::{Item, Listpack, ListpackRef};
-use crate::encoding::scored::Scored;
+use crate::encoding::scored::{Scored, ScoredBuilder};
 
 pub use crate::encoding::scored::Direction;
 pub use range::{LexBound, LexRange, ScoreRange};
@@ -90,11 +90,10 @@ impl Zset {
         if len <= limits.entries {
             return pairs.as_ref().is_distinct(1).then_some(Zset::Packed(pairs));
         }
-        let mut scored = Scored::new();
-        for (member, score) in packed::iter(pairs.as_ref()) {
-            scored.upsert(member.text(&mut itoa::Buffer::new()), |_| Some(score));
-        }
-        (scored.len() == len).then(|| Zset::Big(Box::new(scored)))
+        let mut builder = ScoredBuilder::default();
+        let distinct = packed::iter(pairs.as_ref())
+            .all(|(member, score)| builder.push(member.text(&mut itoa::Buffer::new()), score));
+        distinct.then(|| Zset::Big(Box::new(builder.finish())))
     }
 
     /// Looks a member up, and has its score decided: `decide` is told the old
