@@ -7,6 +7,7 @@ use super::pubsub::Subscriptions;
 use super::tracking::{ClientTracking, TrackingMode};
 use super::transactions::{Transaction, WatchedKey};
 use crate::command::registry::CommandId;
+use crate::config::OutputBufferLimit;
 use crate::keyspace::DbIndex;
 use crate::resp::Output;
 
@@ -336,6 +337,22 @@ impl Client {
             list_chunks: chunks.saturating_sub(1).max(1),
             // Redis: what counts is the memory, not only the bytes in it.
             list_bytes: self.output.capacity() + self.in_flight_bytes - buffer_bytes,
+        }
+    }
+
+    /// How long the output may get before all of it is dropped, by a limit or
+    /// because the client wants no reply.
+    #[inline]
+    pub fn reply_max_bytes(&self, limit: &OutputBufferLimit) -> usize {
+        if self.kept.is_some() {
+            return 0;
+        }
+        match usize::try_from(limit.hard_bytes) {
+            // Redis: the first part does not count.
+            Ok(hard) if hard > 0 => {
+                (hard.saturating_add(REPLY_ROOM_BYTES)).saturating_sub(self.in_flight_bytes)
+            }
+            _ => usize::MAX,
         }
     }
 

@@ -143,12 +143,14 @@ impl Server {
             what,
             until_ms: until_ms.max(old.until_ms),
         });
+        self.keyspace.paused = true;
         self.check_pause();
     }
 
     /// Ends CLIENT PAUSE; the waiting clients go on.
     pub fn end_pause(&mut self) {
         self.pause = None;
+        self.keyspace.paused = false;
         for id in std::mem::take(&mut self.clients.paused) {
             if let Some(client) = self.clients.get_mut(id) {
                 client.flags.set(Flags::PAUSED, false);

@@ -164,6 +164,8 @@ pub(super) fn call(
         Handler::Data(function) => {
             let client = server.clients.get_mut(id).expect("the caller's client");
             client.last_command = Some(command);
+            let limits = &server.config.client_output_buffer_limits;
+            let reply_max_bytes = client.reply_max_bytes(&limits[client.kind().index()]);
             let mut db = server.keyspace.select(client.db);
             db.no_touch = client.flags.has(Flags::NO_TOUCH);
             function(&mut Ctx {
@@ -172,6 +174,7 @@ pub(super) fn call(
                 reply: Reply::new(&mut client.output, client.resp3),
                 rng: &mut server.rng,
                 config: &server.config,
+                reply_max_bytes,
                 propagation: &mut server.propagation,
                 woken_by,
             })

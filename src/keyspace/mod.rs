@@ -54,6 +54,8 @@ pub struct Keyspace {
     pub access: AccessPolicy,
     /// Expired keys are only hidden, not deleted (replicas wait for the DEL).
     pub hide_expired: bool,
+    /// Clients are paused: nothing is deleted because it expired.
+    pub paused: bool,
     /// Expired keys are neither hidden nor deleted (loading, replayed commands).
     pub ignore_expiry: bool,
     /// What the current command did beside its values.
@@ -78,6 +80,7 @@ impl Keyspace {
             now_ms: 0,
             access: AccessPolicy::default(),
             hide_expired: false,
+            paused: false,
             ignore_expiry: false,
             effects: Effects::default(),
             stats: KeyspaceStats::default(),
@@ -85,6 +88,12 @@ impl Keyspace {
             hint: (0, 0, 0),
             scratch: Vec::new(),
         }
+    }
+
+    /// Whether keys whose time has come are overlooked instead of deleted.
+    #[inline]
+    pub(crate) fn keeps_expired(&self) -> bool {
+        self.hide_expired || self.paused
     }
 
     /// Number of databases.

@@ -61,7 +61,7 @@ impl Cron {
         }
         self.clients(server);
         server.peers.close_unused(server.keyspace.now_ms / 1000);
-        if server.debug.active_expire && server.pause.is_none() {
+        if server.debug.active_expire {
             let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);

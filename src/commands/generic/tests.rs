@@ -53,6 +53,7 @@ impl World {
             reply: Reply::new(&mut output, false),
             rng: &mut SmallRng::seed_from_u64(1),
             config: &self.config,
+            reply_max_bytes: usize::MAX,
             propagation: &mut propagation,
             woken_by: None,
         })
