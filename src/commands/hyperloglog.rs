@@ -282,7 +282,7 @@ fn pfdebug(ctx: &mut Ctx) -> CmdResult {
 fn make_dense(edit: &mut Edit) -> Result<bool, CmdError> {
     let converted = edit.raw_string(|bytes| change(bytes, 0, |hll| hll.make_dense()))??;
     if converted {
-        edit.changed_unnamed();
+        edit.reencoded();
     }
     Ok(converted)
 }
