@@ -312,7 +312,7 @@ mod tests {
         w.check("PFMERGE d k", missed, "verbatim", 1);
         w.check("PFMERGE d", "0~d 0:pfadd=d", "verbatim", 1);
         w.check("PFDEBUG DECODE d", "", "verbatim", 0);
-        w.check("PFDEBUG TODENSE d", "0~d", "verbatim", 1);
+        w.check("PFDEBUG TODENSE d", "", "verbatim", 1);
         w.check("PFDEBUG GETREG d", "", "verbatim", 0);
     }
 }

@@ -147,6 +147,8 @@ pub enum Effect {
     Flushed(DbIndex),
     /// All keys of a database, or of all, were asked to go.
     Emptied,
+    /// All databases were emptied.
+    AllFlushed,
     /// A key appeared that clients may wait for.
     Ready(DbIndex, Box<[u8]>),
 }
@@ -216,6 +218,11 @@ impl Effects {
         if self.record_touched {
             self.log.push(Effect::Emptied);
         }
+    }
+
+    /// All databases were emptied: what is saved is void.
+    pub fn all_flushed(&mut self) {
+        self.log.push(Effect::AllFlushed);
     }
 
     /// Whether there is anything to settle.

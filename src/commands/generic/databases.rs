@@ -87,6 +87,7 @@ fn flushall(ctx: &mut Ctx) -> CmdResult {
         keyspace.effects.dirty += removed as u64;
     }
     keyspace.effects.emptied();
+    keyspace.effects.all_flushed();
     // Also when there was nothing to remove.
     ctx.propagate_as(ctx.args.argv());
     ctx.reply.ok();

@@ -68,6 +68,7 @@ impl World {
             Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
             Effect::Emptied => "~*".to_owned(),
+            Effect::AllFlushed => "void".to_owned(),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
@@ -153,12 +154,12 @@ fn expiries_propagate_as_points_in_time() {
 #[test]
 fn whole_databases_are_told_of_once() {
     let mut world = World::new();
-    world.check("FLUSHALL", "", "FLUSHALL", 0);
+    world.check("FLUSHALL", "~* void", "FLUSHALL", 0);
     world.run("MSET a 1 b 2");
     world.check("SWAPDB 0 0", "", "verbatim", 1);
     world.check("SWAPDB 0 1", "0~* 1~*", "verbatim", 1);
-    world.check("FLUSHDB ASYNC", "", "FLUSHDB ASYNC", 0);
-    world.check("FLUSHALL SYNC", "1~*", "FLUSHALL SYNC", 2);
+    world.check("FLUSHDB ASYNC", "~*", "FLUSHDB ASYNC", 0);
+    world.check("FLUSHALL SYNC", "1~* ~* void", "FLUSHALL SYNC", 2);
 }
 
 #[test]
