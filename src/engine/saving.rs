@@ -395,10 +395,8 @@ impl Server {
             self.give_up_saving();
         }
         if !self.config.save.is_empty() {
-            let dirty = self.stats.dirty;
             // The reason of a failure has been logged.
             let _ = self.save_now();
-            self.stats.dirty = dirty;
         }
     }
 }

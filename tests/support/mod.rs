@@ -55,7 +55,25 @@ impl Server {
         Some(Server::start_program("redis-server", args))
     }
 
+    /// The server of this project, which is loading its data for a while.
+    pub fn start_loading(args: &[&str]) -> Server {
+        Server::start_until(env!("CARGO_BIN_EXE_redstart"), args, "Server initialized")
+    }
+
+    /// What the server of this project logs when it does not start.
+    pub fn fail(args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redstart"));
+        command.args(["--port", "0", "--unixsocket", "redstart-test.sock"]);
+        let out = command.args(args).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
     fn start_program(program: &str, args: &[&str]) -> Server {
+        Server::start_until(program, args, "Ready to accept connections")
+    }
+
+    fn start_until(program: &str, args: &[&str], sign: &str) -> Server {
         let dir = tempfile::tempdir().unwrap();
         // Another process can take the port first; then the next one serves.
         for _ in 0..5 {
@@ -79,7 +97,7 @@ impl Server {
                 }
                 let log = fs::read(dir.path().join("log")).unwrap();
                 let log = String::from_utf8_lossy(&log);
-                log.contains("Ready to accept connections").then_some(true)
+                log.contains(sign).then_some(true)
             });
             if ready {
                 return Server { child, port, dir };

@@ -394,7 +394,7 @@ fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
     }
     if save {
         // The reason of a failure has been logged.
-        server.save_now().map_err(|_| CmdError::err(""))?;
+        server.save_now().map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     }
     if flush {
         let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
