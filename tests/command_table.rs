@@ -40,8 +40,6 @@ fn info_is_that_of_redis() {
 const LATER: &[&str] = &[
     // cluster
     "asking cluster readonly readwrite",
-    // connection
-    "client|caching client|getredir client|tracking client|trackinginfo",
     // generic
     "wait",
     // scripting

@@ -61,6 +61,10 @@ pub struct Ctx<'a> {
     pub rng: &'a mut SmallRng,
     /// Limits and thresholds.
     pub config: &'a Config,
+    /// Bytes of output from which on nobody will read more: the client is about
+    /// to be cut off, or wants no replies. Commands that may write far more stop
+    /// there.
+    pub reply_max_bytes: usize,
     /// What goes to AOF and replicas.
     pub propagation: &'a mut Propagation,
     /// The key whose appearance woke a command that waited: it is served from

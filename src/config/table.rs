@@ -196,7 +196,7 @@ directives! {
     client_output_buffer_limits: [OutputBufferLimit; 3] = OUTPUT_BUFFER_LIMITS,
         "client-output-buffer-limit" special(special::CLIENT_OUTPUT_BUFFER_LIMIT) MULTI;
     /// Keys remembered for client-side caching; 0: no limit.
-    tracking_table_max_keys: u64 = 1_000_000, "tracking-table-max-keys" unsigned(0, i64::MAX) LATER;
+    tracking_table_max_keys: u64 = 1_000_000, "tracking-table-max-keys" unsigned(0, i64::MAX) 0;
     /// Milliseconds after which a slow script makes others see BUSY.
     busy_reply_threshold_ms: i64 = 5000,
         "busy-reply-threshold" ["lua-time-limit"] int(0, i64::MAX) 0;

@@ -4,8 +4,10 @@
 use std::ops::{BitOr, BitOrAssign};
 
 use super::pubsub::Subscriptions;
+use super::tracking::{ClientTracking, TrackingMode};
 use super::transactions::{Transaction, WatchedKey};
 use crate::command::registry::CommandId;
+use crate::config::OutputBufferLimit;
 use crate::keyspace::DbIndex;
 use crate::resp::Output;
 
@@ -46,6 +48,8 @@ impl Flags {
     pub const MULTI: Flags = Flags(1 << 12);
     /// A watched key has changed.
     pub const DIRTY_CAS: Flags = Flags(1 << 13);
+    /// Is or was in tracking mode (client-side caching).
+    pub const HAS_TRACKED: Flags = Flags(1 << 14);
 
     /// Whether any of these bits is set.
     #[inline]
@@ -211,6 +215,8 @@ pub struct Client {
     pub watched: Vec<WatchedKey>,
     /// What it has subscribed to.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it is told of keys in its cache.
+    pub tracking: Option<Box<ClientTracking>>,
     /// Messages to it while a command runs whose reply is dropped.
     pub kept: Option<Box<Output>>,
     /// Whether its I/O thread has been told to look at it.
@@ -269,6 +275,7 @@ impl Client {
             transaction: None,
             watched: Vec::new(),
             subscriptions: None,
+            tracking: None,
             kept: None,
             scheduled: false,
             push_scheduled: false,
@@ -333,6 +340,22 @@ impl Client {
         }
     }
 
+    /// How long the output may get before all of it is dropped, by a limit or
+    /// because the client wants no reply.
+    #[inline]
+    pub fn reply_max_bytes(&self, limit: &OutputBufferLimit) -> usize {
+        if self.kept.is_some() {
+            return 0;
+        }
+        match usize::try_from(limit.hard_bytes) {
+            // Redis: the first part does not count.
+            Ok(hard) if hard > 0 => {
+                (hard.saturating_add(REPLY_ROOM_BYTES)).saturating_sub(self.in_flight_bytes)
+            }
+            _ => usize::MAX,
+        }
+    }
+
     /// What the client costs, bytes.
     pub fn memory_bytes(&self) -> usize {
         let strings = [&self.name, &self.lib[0], &self.lib[1]];
@@ -346,6 +369,10 @@ impl Client {
             + self.args_bytes
             + self.multi_bytes()
             + self.subscription_bytes()
+            + self
+                .tracking
+                .as_ref()
+                .map_or(0, |tracking| tracking.memory_bytes())
             + self.output.capacity()
             + self.in_flight_bytes
     }
@@ -365,6 +392,7 @@ impl Client {
     /// The letters of CLIENT LIST's flags field.
     pub fn flag_letters(&self) -> String {
         let mut letters = String::new();
+        let tracking = self.tracking.as_ref();
         let mut add = |on: bool, letter: char| {
             if on {
                 letters.push(letter);
@@ -375,6 +403,10 @@ impl Client {
         add(self.flags.has(Flags::PUBSUB), 'P');
         add(self.flags.has(Flags::MULTI), 'x');
         add(self.flags.has(Flags::BLOCKED | Flags::PAUSED), 'b');
+        add(tracking.is_some(), 't');
+        add(tracking.is_some_and(|tracking| tracking.broken), 'R');
+        let mode = tracking.map(|tracking| tracking.mode);
+        add(mode == Some(TrackingMode::Broadcast), 'B');
         add(self.flags.has(Flags::DIRTY_CAS), 'd');
         add(self.closing == Closing::AfterReply, 'c');
         add(self.closing == Closing::Now, 'A');

@@ -44,6 +44,7 @@ impl Server {
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, id: ClientId) {
         self.waiting.remove(id);
+        self.forget_tracking(id);
         let Some(mut client) = self.clients.remove(id) else {
             return;
         };
@@ -63,6 +64,7 @@ impl Server {
             let subscriptions = client.subscriptions.take();
             self.drop_subscriptions(id, subscriptions);
         }
+        self.forget_tracking(id);
     }
 
     /// RESET: a client as if it had just connected, its number and library
@@ -70,6 +72,7 @@ impl Server {
     pub fn reset_client(&mut self, id: ClientId) {
         let authenticated = self.users.open_to_all();
         self.discard(id);
+        self.untrack(id);
         let client = self.client(id);
         let subscriptions = client.subscriptions.take();
         let was_monitor = client.flags.has(Flags::MONITOR);
@@ -140,12 +143,14 @@ impl Server {
             what,
             until_ms: until_ms.max(old.until_ms),
         });
+        self.keyspace.paused = true;
         self.check_pause();
     }
 
     /// Ends CLIENT PAUSE; the waiting clients go on.
     pub fn end_pause(&mut self) {
         self.pause = None;
+        self.keyspace.paused = false;
         for id in std::mem::take(&mut self.clients.paused) {
             if let Some(client) = self.clients.get_mut(id) {
                 client.flags.set(Flags::PAUSED, false);

@@ -17,6 +17,7 @@ pub mod saving;
 mod server;
 mod shutdown;
 pub mod snapshot_file;
+mod tracking;
 mod transactions;
 mod upkeep;
 
@@ -28,5 +29,6 @@ pub use clients::Clients;
 pub use pubsub::{Channels, PubSub, Subscriptions, Topic};
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState, random_hex};
 pub use shutdown::ShutdownError;
+pub use tracking::{ClientTracking, Tracking, TrackingMode};
 pub use transactions::{Queued, Transaction, WatchedKey, Watchers};
 pub use upkeep::{QUERY_ROOM_BYTES, UNAUTHENTICATED_OUTPUT_BYTES_MAX};

@@ -11,6 +11,7 @@ use super::peers::Peers;
 use super::pubsub::PubSub;
 use super::saving::Saving;
 use super::shutdown::Signalled;
+use super::tracking::Tracking;
 use super::transactions::Watchers;
 use crate::acl::Users;
 use crate::command::ctx::Propagation;
@@ -69,6 +70,10 @@ pub struct Server {
     pub watchers: Watchers,
     /// Who has subscribed to what.
     pub pubsub: PubSub,
+    /// Who may have which keys in a cache.
+    pub tracking: Tracking,
+    /// The client whose request is being executed.
+    pub executing: Option<ClientId>,
     /// The time of the running commands does not go on: they count as one.
     pub time_stands: bool,
     /// Users.
@@ -157,6 +162,8 @@ impl Server {
             waiting: Waiting::default(),
             watchers: Watchers::default(),
             pubsub: PubSub::default(),
+            tracking: Tracking::default(),
+            executing: None,
             time_stands: false,
             users: Users::default(),
             stats,

@@ -141,7 +141,7 @@ impl Server {
                 }
             }
         }
-        self.keyspace.effects.record_touched = !self.watchers.is_empty();
+        self.choose_touched();
     }
 
     /// A key got another value or went: who watches it will not EXEC.

@@ -7,9 +7,9 @@
 
 use bytes::Bytes;
 
-use super::dispatch;
+use super::{dispatch, tracking};
 use crate::command::ctx::CmdError;
-use crate::command::registry::CommandId;
+use crate::command::registry::{CommandId, Lookup};
 use crate::engine::{
     Blocked, Client, ClientId, Closing, DeniedReply, Flags, Server, Unblock, Wait,
 };
@@ -69,14 +69,18 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
     let argv: Vec<&[u8]> = blocked.argv.iter().map(|arg| &arg[..]).collect();
     let mark = dispatch::begin_reply(server.client(id));
     let command = blocked.command;
+    let served_by = server.executing.replace(id);
     let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
     if dispatch::finish_run(server, id, command, &argv, result).is_some() {
         dispatch::release_kept(server.client(id));
         server.waiting.put(id, blocked);
+        server.executing = served_by;
         return;
     }
     end(server, id);
     dispatch::after_reply(server, id, mark);
+    tracking::after_request(server, id, Lookup::Found(command));
+    server.executing = served_by;
 }
 
 /// The client waits no more: its connection goes on with what it sent since.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{blocking, monitor, multi, settle};
+use super::{blocking, monitor, multi, settle, tracking};
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
@@ -22,9 +22,24 @@ pub enum Outcome {
     Blocked,
 }
 
-/// Runs a request of a client. `lookup` is what its words call, `shared` are the arguments again where they
-/// are kept in shareable buffers, else empty.
+/// Runs a request of a client. `lookup` is what its words call, `shared` are
+/// the arguments again where they are kept in shareable buffers, else empty.
+#[inline]
 pub fn run(
+    server: &mut Server,
+    id: ClientId,
+    lookup: Lookup,
+    argv: &[&[u8]],
+    shared: &[Bytes],
+) -> Outcome {
+    tracking::before_request(server);
+    server.executing = Some(id);
+    let outcome = run_request(server, id, lookup, argv, shared);
+    server.executing = None;
+    outcome
+}
+
+fn run_request(
     server: &mut Server,
     id: ClientId,
     lookup: Lookup,
@@ -45,6 +60,7 @@ pub fn run(
             if multi::queues(server, id, command) {
                 multi::queue(server, id, command, kept(argv, shared));
                 after_reply(server, id, mark);
+                tracking::after_request(server, id, lookup);
                 return Outcome::Executed;
             }
             let result = call(server, id, command, argv, shared, None);
@@ -53,6 +69,7 @@ pub fn run(
                 let argv = kept(argv, shared);
                 release_kept(server.client(id));
                 blocking::block(server, id, command, argv, *wait);
+                tracking::after_request(server, id, lookup);
                 blocking::after_command(server);
                 return Outcome::Blocked;
             }
@@ -71,6 +88,7 @@ pub fn run(
         }
     }
     after_reply(server, id, mark);
+    tracking::after_request(server, id, lookup);
     blocking::after_command(server);
     Outcome::Executed
 }
@@ -146,6 +164,8 @@ pub(super) fn call(
         Handler::Data(function) => {
             let client = server.clients.get_mut(id).expect("the caller's client");
             client.last_command = Some(command);
+            let limits = &server.config.client_output_buffer_limits;
+            let reply_max_bytes = client.reply_max_bytes(&limits[client.kind().index()]);
             let mut db = server.keyspace.select(client.db);
             db.no_touch = client.flags.has(Flags::NO_TOUCH);
             function(&mut Ctx {
@@ -154,6 +174,7 @@ pub(super) fn call(
                 reply: Reply::new(&mut client.output, client.resp3),
                 rng: &mut server.rng,
                 config: &server.config,
+                reply_max_bytes,
                 propagation: &mut server.propagation,
                 woken_by,
             })
@@ -220,6 +241,7 @@ pub(super) fn finish_run(
     log_slow(server, id, argv, flags, elapsed_ns);
     server.redact.clear();
     settle::settle(server);
+    tracking::after_command(server, id, command, argv);
     wait
 }
 

@@ -6,3 +6,4 @@ pub mod gates;
 pub mod monitor;
 pub mod multi;
 pub mod settle;
+pub mod tracking;

@@ -24,7 +24,15 @@ pub fn settle(server: &mut Server) {
 fn settle_effect(server: &mut Server, effect: Effect) {
     match effect {
         Effect::Ready(db, key) => server.waiting.note_ready(db, key),
-        Effect::Touched(db, key) => server.touch_watched(db, &key),
+        Effect::Touched(db, key) => {
+            server.touch_watched(db, &key);
+            server.invalidate(&key, server.executing);
+        }
+        Effect::Lapsed(db, key) => {
+            server.touch_watched(db, &key);
+            server.invalidate(&key, None);
+        }
+        Effect::Emptied => server.invalidate_all(),
         // SWAPDB may have brought what somebody waits for.
         Effect::Flushed(db) => {
             server.touch_watched_db(db);

@@ -17,4 +17,5 @@ mod sort;
 mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;
+mod tracking;
 mod transactions;

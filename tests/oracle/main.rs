@@ -1,5 +1,7 @@
 //! Random command sequences to our server and to redis-server 7.0.15: every
-//! reply must be the same, byte for byte, and in the end the contents too.
+//! reply must be the same, byte for byte, and in the end the contents too. So
+//! must be the keyspace events of each batch, and the keys of which clients with
+//! caches are told.
 //!
 //! The commands and their arguments come from the command table, so that a new
 //! command takes part as soon as it has a row. What cannot be compared stands
@@ -10,6 +12,7 @@
 
 mod contents;
 mod draft;
+mod ears;
 mod generate;
 mod pair;
 mod pools;
@@ -22,6 +25,7 @@ mod support;
 
 use std::time::Duration;
 
+use ears::Ears;
 use generate::Generator;
 use pair::{LFU_OPTIONS, OPTIONS, Servers};
 use rand::Rng;
@@ -76,6 +80,7 @@ fn run(options: &[&str], commands: u64, seed: Option<u64>) {
     for session in sessions.iter_mut().step_by(2) {
         session.speak_resp3();
     }
+    let mut ears = Ears::new(&servers);
     let mut generator = Generator::new(seed, &registry, |name| servers.theirs_knows(name));
     let mut record = Record::new(generator.names());
     println!("{}", record.names());
@@ -92,9 +97,12 @@ fn run(options: &[&str], commands: u64, seed: Option<u64>) {
         session.run(&calls, &mut record);
         if let Some((_, look)) = expiring {
             std::thread::sleep(Duration::from_millis(10));
-            session.run(&[look], &mut record);
+            session.run(std::slice::from_ref(&look), &mut record);
+            calls.push(look);
         }
+        ears.compare(&calls);
     }
+    ears.assert_equal();
     println!("{}", record.summary());
     if commands >= COVERAGE_COMMANDS {
         record.assert_coverage();

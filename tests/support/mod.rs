@@ -317,6 +317,12 @@ impl Client {
         assert_eq!(reply, expected, "the reply to {words}");
     }
 
+    /// The reply to what was sent by other means.
+    #[track_caller]
+    pub fn check_reply(&mut self, expected: &str) {
+        assert_eq!(self.reply(), expected);
+    }
+
     /// Everything until the end of the connection.
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Connection commands: <https://redis.io/docs/latest/commands/?group=connection>.
 
+mod caching;
 mod client;
 mod kill;
 

@@ -53,6 +53,7 @@ impl World {
             reply: Reply::new(&mut output, false),
             rng: &mut SmallRng::seed_from_u64(1),
             config: &self.config,
+            reply_max_bytes: usize::MAX,
             propagation: &mut propagation,
             woken_by: None,
         })
@@ -61,10 +62,13 @@ impl World {
         let dirty = std::mem::take(&mut self.keyspace.effects.dirty);
         let effects = self.keyspace.effects.take();
         let effects = effects.iter().map(|effect| match effect {
-            Effect::Touched(db, key) => format!("{}~{}", db.get(), text(key)),
+            Effect::Touched(db, key) | Effect::Lapsed(db, key) => {
+                format!("{}~{}", db.get(), text(key))
+            }
             Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
-            Effect::AllFlushed => "all".to_owned(),
+            Effect::Emptied => "~*".to_owned(),
+            Effect::AllFlushed => "void".to_owned(),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
@@ -150,12 +154,12 @@ fn expiries_propagate_as_points_in_time() {
 #[test]
 fn whole_databases_are_told_of_once() {
     let mut world = World::new();
-    world.check("FLUSHALL", "all", "FLUSHALL", 0);
+    world.check("FLUSHALL", "~* void", "FLUSHALL", 0);
     world.run("MSET a 1 b 2");
     world.check("SWAPDB 0 0", "", "verbatim", 1);
     world.check("SWAPDB 0 1", "0~* 1~*", "verbatim", 1);
-    world.check("FLUSHDB ASYNC", "", "FLUSHDB ASYNC", 0);
-    world.check("FLUSHALL SYNC", "1~* all", "FLUSHALL SYNC", 2);
+    world.check("FLUSHDB ASYNC", "~*", "FLUSHDB ASYNC", 0);
+    world.check("FLUSHALL SYNC", "1~* ~* void", "FLUSHALL SYNC", 2);
 }
 
 #[test]

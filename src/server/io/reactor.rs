@@ -10,7 +10,7 @@ use super::conn::{self, Conn, READ_BYTES, ReadOutcome};
 use super::driver::{Driver, Event};
 use super::stream::{Accepted, Listener};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server, ShutdownState};
-use crate::exec::blocking;
+use crate::exec::{blocking, tracking};
 use crate::server::cron::Cron;
 
 /// Bytes into which a turn reads before it executes.
@@ -351,6 +351,7 @@ impl<D: Driver> Reactor<D> {
         for id in server.clients.take_scheduled(self.index) {
             self.look_at_scheduled(server, id);
         }
+        tracking::end_turn(server);
         for id in server.clients.take_pushes(self.index, PUSHES_PER_TURN) {
             let token = server.clients.get(id).map(|client| client.raw.token);
             if let Some(index) =
