@@ -216,7 +216,10 @@ fn directive_of(line: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Writes beside the file, forces to disk, renames over it, forces that to disk.
-fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Those of the files; the old file is untouched then.
+pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let (file, new) = create_beside(path)?;
     let replaced = write_durably(file, content).and_then(|()| fs::rename(&new, path));
     if let Err(error) = replaced {

@@ -53,7 +53,7 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         client.memory_bytes(),
         events,
         command,
-        client.user,
+        String::from_utf8_lossy(client.user.name()),
         if client.resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&client.lib[0]),
         String::from_utf8_lossy(&client.lib[1]),

@@ -11,7 +11,7 @@ use super::peers::Peers;
 use super::pubsub::PubSub;
 use super::shutdown::Signalled;
 use super::transactions::Watchers;
-use crate::acl::Users;
+use crate::acl::{AclLog, Users};
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
 use crate::config::Config;
@@ -72,6 +72,8 @@ pub struct Server {
     pub time_stands: bool,
     /// Users.
     pub users: Users,
+    /// Who was refused what.
+    pub acl_log: AclLog,
     /// Counters, slow log, latency.
     pub stats: Stats,
     /// Time.
@@ -147,6 +149,7 @@ impl Server {
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
         stats.persistence.last_save_s = started_unix_us / 1_000_000;
+        let users = Users::new(&super::access::terms(&registry, &config));
         let keyspace = Keyspace::new(config.databases as usize);
         let mut server = Server {
             keyspace,
@@ -155,7 +158,8 @@ impl Server {
             watchers: Watchers::default(),
             pubsub: PubSub::default(),
             time_stands: false,
-            users: Users::default(),
+            users,
+            acl_log: AclLog::default(),
             stats,
             now_ns: clock.now_ns(),
             clock,

@@ -5,4 +5,5 @@ pub mod dispatch;
 pub mod gates;
 pub mod monitor;
 pub mod multi;
+mod permitted;
 pub mod settle;
