@@ -71,7 +71,12 @@ pub fn run(
             write_error(server, id, &error);
         }
         Err(Refusal::Error(error)) => {
-            if let Lookup::Found(command) = lookup {
+            let found = match lookup {
+                Lookup::Found(command) => Some(command),
+                _ => None,
+            };
+            server.client(id).last_command = found;
+            if let Some(command) = found {
                 server.stats.commands[command.index()].rejected += 1;
             }
             let error = multi::refused(server, id, lookup, error);

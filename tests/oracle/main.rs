@@ -19,6 +19,8 @@ mod scenes;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod unseen;
+mod users;
 
 use std::time::Duration;
 

@@ -55,7 +55,16 @@ impl Server {
         Some(Server::start_program("redis-server", args))
     }
 
+    /// The server of this project with this configuration file.
+    pub fn start_with_file(file: &str) -> Server {
+        Server::start_program_with(env!("CARGO_BIN_EXE_redstart"), Some(file), &[])
+    }
+
     fn start_program(program: &str, args: &[&str]) -> Server {
+        Server::start_program_with(program, None, args)
+    }
+
+    fn start_program_with(program: &str, file: Option<&str>, args: &[&str]) -> Server {
         let dir = tempfile::tempdir().unwrap();
         // Another process can take the port first; then the next one serves.
         for _ in 0..5 {
@@ -65,6 +74,7 @@ impl Server {
             let log = fs::File::create(dir.path().join("log")).unwrap();
             let mut child = Command::new(program)
                 .current_dir(dir.path())
+                .args(file)
                 .args(["--port", &port.to_string(), "--save", ""])
                 .args(["--enable-debug-command", "yes"])
                 .args(args)
