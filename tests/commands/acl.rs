@@ -381,6 +381,7 @@ fn subscribers_go_with_their_permission() {
         root.check("ACL SETUSER u resetchannels &a* &c", "+OK");
         assert!(shard.is_closed_within(PATIENCE));
         root.check("ACL SETUSER u resetchannels &a?", "+OK");
+        pattern.reply();
         assert!(pattern.is_closed_within(PATIENCE));
         channel.reply();
         root.check("PUBLISH ab y", ":1");
@@ -540,12 +541,11 @@ fn the_configuration_keeps_users() {
     )
     .unwrap();
     let path = file.to_str().unwrap().to_owned();
-    let server = Server::start_with_file(&path);
-    let mut c = server.connect();
+    let first = Server::start_with_file(&path);
+    let mut c = first.connect();
     c.check("FLUSHDB", &no_command("flushdb"));
     c.check("ACL SETUSER bob on nopass", "+OK");
     c.check("CONFIG REWRITE", "+OK");
-    drop(server);
     let rewritten = std::fs::read_to_string(&file).unwrap();
     for line in [
         "user default on nopass sanitize-payload ~* resetchannels +@all -flushdb\n",
