@@ -108,6 +108,39 @@ pub fn keys<A: Argv + ?Sized>(entry: &Entry, argv: &A) -> Keys {
     }
 }
 
+/// The keys that a command line will use, for permission: as [`keys`], but
+/// where a list of keys may be empty and is, the others count. Redis 7.0 takes
+/// such a line (PFMERGE without sources) for malformed, and lets everybody
+/// change what it names.
+pub fn keys_in_use<A: Argv + ?Sized>(entry: &Entry, argv: &A) -> Keys {
+    let found = keys(entry, argv);
+    if !found.is_empty() || entry.command.key_finder.is_some() {
+        return found;
+    }
+    let mut keys = Keys::default();
+    for spec in entry.command.keys {
+        let Begin::Index(first) = spec.begin else {
+            return found;
+        };
+        let first = i64::from(first);
+        let pushed = match run(spec, first, argv) {
+            _ if spec.flags & kflag::NOT_KEY != 0 => Some(()),
+            Some(run) => keys.push(run),
+            None => is_empty_list(spec, first, argv).then_some(()),
+        };
+        if pushed.is_none() {
+            return found;
+        }
+    }
+    keys
+}
+
+/// Whether the line ends where a list of any length would begin.
+fn is_empty_list<A: Argv + ?Sized>(spec: &KeySpec, first: i64, argv: &A) -> bool {
+    let open = matches!(spec.find, Find::Range(last, _, 0) if last < 0);
+    open && usize::try_from(first).is_ok_and(|first| first == argv.count())
+}
+
 /// As [`keys`], with the shard channels that a cluster places like keys.
 pub fn keys_and_channels<A: Argv + ?Sized>(entry: &Entry, argv: &A) -> Keys {
     if has_keys(entry) {

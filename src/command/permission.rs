@@ -1,5 +1,5 @@
-//! Whether a user may run a call. Its keys are those that COMMAND GETKEYS
-//! tells, so the two cannot drift apart.
+//! Whether a user may run a call. Its keys come from where those of COMMAND
+//! GETKEYS come from, so the two cannot drift apart.
 
 use std::ops::Range;
 
@@ -129,7 +129,9 @@ impl<A: Argv + ?Sized> Call<'_, A> {
             return Err(Denied::Command);
         }
         if !selector.allows_all_keys() {
-            let keys = self.keys.get_or_insert_with(|| keyspec::keys(entry, argv));
+            let keys = self
+                .keys
+                .get_or_insert_with(|| keyspec::keys_in_use(entry, argv));
             for key in keys.iter() {
                 if !selector.allows_key(argv.word(key.index), access(key.flags)) {
                     return Err(Denied::Key(key.index));

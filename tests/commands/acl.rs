@@ -228,6 +228,18 @@ fn calls_are_let_through_or_refused() {
 }
 
 #[test]
+fn a_list_of_keys_may_be_empty() {
+    // Redis 7.0 lets this through.
+    let server = Server::start(&[]);
+    let mut root = server.connect();
+    root.check("ACL SETUSER u on >pw ~a +@all", "+OK");
+    let mut c = logged_in(&server, "u");
+    c.check("PFMERGE a", "+OK");
+    c.check("PFMERGE b", NO_KEYS);
+    root.check("EXISTS a b", ":1");
+}
+
+#[test]
 fn dry_runs_tell_what_would_be_refused() {
     on_both(|server| {
         let mut c = server.connect();

@@ -177,9 +177,9 @@ fn what_is_forbidden_is_neither_seen_nor_changed() {
         let call = generator.call();
         let mut argv: Vec<&[u8]> = call.argv.iter().map(Vec::as_slice).collect();
         if queued == 1 {
-            argv = vec![b"EXEC"];
+            argv = vec![&b"EXEC"[..]];
         } else if queued == 0 && generator.pick(200) == 0 {
-            (argv, queued) = (vec![b"MULTI"], 6);
+            (argv, queued) = (vec![&b"MULTI"[..]], 6);
         }
         queued = usize::saturating_sub(queued, 1);
         let [ours, other] = sides.each_mut().map(|side| side.run(side.user, &argv));

@@ -222,15 +222,15 @@ fn random_rules_make_the_same_users() {
         history.push(argv.join(&b' ').escape_ascii().to_string());
         let recent = || history[history.len().saturating_sub(12)..].join("\n");
         let (ours, theirs) = pair.call(&argv);
-        assert!(ours == theirs, "{}\n{ours}\n{theirs}", recent());
+        assert!(ours == theirs, "{}\n{ours:?}\n{theirs:?}", recent());
 
         let (ours, theirs) = pair.call(&[b"ACL", b"GETUSER", &name]);
         let (mut commands, mut rest) = ([vec![], vec![]], [vec![], vec![]]);
         parts(&ours, &mut commands[0], &mut rest[0]);
         parts(&theirs, &mut commands[1], &mut rest[1]);
-        assert!(rest[0] == rest[1], "{}\n{ours}\n{theirs}", recent());
+        assert!(rest[0] == rest[1], "{}\n{ours:?}\n{theirs:?}", recent());
         let same = commands[0] == commands[1];
-        assert!(same || !one_table, "{}\n{ours}\n{theirs}", recent());
+        assert!(same || !one_table, "{}\n{ours:?}\n{theirs:?}", recent());
         (equal, all) = (equal + u64::from(same), all + 1);
 
         let calls: Vec<_> = (0..TRIED).map(|_| generator.call()).collect();
@@ -242,9 +242,13 @@ fn random_rules_make_the_same_users() {
         pair.send(&requests);
         for call in &calls {
             let (ours, theirs) = pair.receive(call);
+            // Redis 7.0 sees no key where PFMERGE has no source.
+            if call.name == "pfmerge" && call.argv.len() == 2 {
+                continue;
+            }
             assert!(
                 ours == theirs,
-                "{}\nDRYRUN {call}\n{ours}\n{theirs}",
+                "{}\nDRYRUN {call}\n{ours:?}\n{theirs:?}",
                 recent()
             );
         }
