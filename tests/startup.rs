@@ -382,13 +382,13 @@ fn answers_questions_about_itself() {
         let (code, _, stderr) = run(&[file.to_str().unwrap()]);
         assert!(code == 1 && stderr.contains(told), "{lines}:\n{stderr}");
     }
-    let (code, stdout, _) = run(&["--user", "alice on +nosuch", "--port", "0"]);
+    let (code, stdout, _) = run(&["--user", "alice", "on", "+nosuch", "--port", "0"]);
     assert!(
         code == 1 && stdout.contains("Configured to not listen"),
         "{stdout}"
     );
     let port = free_port().to_string();
-    let (code, stdout, _) = run(&["--user", "alice on +nosuch", "--port", &port]);
+    let (code, stdout, _) = run(&["--user", "alice", "on", "+nosuch", "--port", &port]);
     let told = "Error loading ACL rule '+nosuch' for the user named 'alice': Unknown command or \
                 category name in ACL";
     assert!(code == 1 && stdout.contains(told), "{stdout}");
@@ -400,7 +400,7 @@ fn answers_questions_about_itself() {
     let told = "Aborting Redis startup because of ACL errors: Error loading ACLs, opening file \
                 'no.such.acl': No such file or directory";
     assert!(code == 1 && stdout.contains(told), "{stdout}");
-    let (code, stdout, _) = run(&["--aclfile", "x", "--user", "alice on", "--port", &port]);
+    let (code, stdout, _) = run(&["--aclfile", "x", "--user", "alice", "on", "--port", &port]);
     assert!(code == 1 && stdout.contains("but not both."), "{stdout}");
     let (code, stdout, _) = run(&["/no/such/file.conf"]);
     assert_eq!(code, 1);

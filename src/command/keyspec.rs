@@ -269,7 +269,8 @@ fn run<A: Argv + ?Sized>(spec: &KeySpec, first: i64, argv: &A) -> Option<Run> {
             let word = argv.word(index_in(first + i64::from(count_at), argv)?);
             let keys = strict_integer(word).filter(|keys| *keys >= 0)?;
             let first = first + i64::from(first_at);
-            (first, first.checked_add(keys)?.checked_sub(1)?, step)
+            // Redis: cut to 32 bits.
+            (first, first + i64::from(keys as i32) - 1, step)
         }
         Find::Unknown => return None,
     };
@@ -332,16 +333,22 @@ fn strict_integer(word: &[u8]) -> Option<i64> {
     text.parse().ok()
 }
 
-/// The number that the word begins with, 0 if none or negative.
+/// The number that the word begins with, 0 if none or negative. Redis (atoi):
+/// what does not fit 64 bits is cut off there, the rest to 32 bits.
 fn lenient_integer(word: &[u8]) -> usize {
     let word = word.trim_ascii_start();
-    let word = word.strip_prefix(b"+").unwrap_or(word);
-    let end = word
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(word.len());
-    let text = std::str::from_utf8(&word[..end]).unwrap_or("");
-    text.parse().unwrap_or(0)
+    let (negative, word) = match word {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, word),
+    };
+    let digits = word.iter().take_while(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0i64, |number, digit| {
+        let digit = i64::from(digit - b'0');
+        let digit = if negative { -digit } else { digit };
+        number.saturating_mul(10).saturating_add(digit)
+    });
+    usize::try_from(number as i32).unwrap_or(0)
 }
 
 /// Finds the keys of commands whose specifications cannot tell them all; named in the row.
