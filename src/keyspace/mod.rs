@@ -12,13 +12,14 @@ pub mod effects;
 pub mod entry;
 pub mod expire;
 pub mod lazyfree;
+pub mod snapshot;
 mod taken;
 
 pub use collection::{CollectionEdit, PACKED_INLINE_BYTES_MAX};
 pub use db::{Db, DbIndex, DbRef, Str, ValueKind, WrongType};
 pub use edit::{Edit, Ttl};
 pub use effects::{Effect, Effects, Event, event};
-pub use taken::TakenValue;
+pub use taken::{LoadedKey, TakenValue};
 
 use crate::encoding::table::KeyHasher;
 use access::AccessPolicy;
@@ -42,6 +43,9 @@ pub struct KeyspaceStats {
     /// Packed collections in payloads of RESTORE that were looked through
     /// because the configuration wants it.
     pub sanitized_payloads: u64,
+    /// Bytes that changes handed to the running snapshot, or the last one,
+    /// before its turn.
+    pub snapshot_copied_bytes: u64,
 }
 
 /// All databases.
@@ -66,6 +70,10 @@ pub struct Keyspace {
     hint: (usize, usize, u64),
     /// Room to change packed collections in.
     scratch: Vec<u8>,
+    /// The snapshot that runs.
+    snapshot: Option<Box<snapshot::Snapshot>>,
+    /// Of the next database that is made.
+    next_db_id: u64,
 }
 
 impl Keyspace {
@@ -73,7 +81,7 @@ impl Keyspace {
     pub fn new(count: usize) -> Keyspace {
         let hasher = KeyHasher::new();
         Keyspace {
-            dbs: (0..count).map(|_| Db::new(&hasher)).collect(),
+            dbs: (0..count).map(|id| Db::new(&hasher, id as u64)).collect(),
             hasher,
             now_ms: 0,
             access: AccessPolicy::default(),
@@ -84,6 +92,8 @@ impl Keyspace {
             lazyfree: LazyFree::start(),
             hint: (0, 0, 0),
             scratch: Vec::new(),
+            snapshot: None,
+            next_db_id: count as u64,
         }
     }
 
@@ -161,13 +171,16 @@ impl Keyspace {
     /// Empties a database; gives the number of keys it had. In the background,
     /// only taking the table out costs anything here.
     pub fn flush(&mut self, index: DbIndex, in_background: bool) -> usize {
-        let fresh = Db::new(&self.hasher);
+        let fresh = Db::new(&self.hasher, self.next_db_id);
+        self.next_db_id += 1;
         let old = std::mem::replace(self.db_mut(index), fresh);
         let removed = old.table().len();
         if removed > 0 {
             self.effects.flushed(index);
         }
-        if in_background {
+        if let Some(old) = self.detach(old)
+            && in_background
+        {
             self.lazyfree.table(old.into_table());
         }
         removed

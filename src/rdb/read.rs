@@ -16,12 +16,26 @@ pub trait Source {
     fn take(&mut self, len: usize) -> Result<&[u8], LoadError>;
 }
 
+impl Reader<&[u8]> {
+    /// Whether all bytes were read.
+    pub fn is_at_end(&self) -> bool {
+        self.source.is_empty()
+    }
+}
+
 impl Source for &[u8] {
     #[inline]
     fn take(&mut self, len: usize) -> Result<&[u8], LoadError> {
         let (taken, rest) = self.split_at_checked(len).ok_or(LoadError::Ended)?;
         *self = rest;
         Ok(taken)
+    }
+}
+
+impl<S: Source> Source for &mut S {
+    #[inline]
+    fn take(&mut self, len: usize) -> Result<&[u8], LoadError> {
+        (**self).take(len)
     }
 }
 
@@ -93,12 +107,17 @@ impl<S: Source> Reader<S> {
         self.validated
     }
 
+    /// The source, for asking how far it is.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
     /// The source, behind what was read.
     pub fn into_inner(self) -> S {
         self.source
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], LoadError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], LoadError> {
         let mut bytes = [0; N];
         bytes.copy_from_slice(self.source.take(N)?);
         Ok(bytes)
