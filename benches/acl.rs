@@ -10,9 +10,10 @@ use std::time::Duration;
 use clap::Parser;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use serde_json::json;
 
 use support::load::{Load, Until, latencies};
-use support::report::{Table, extremes, median};
+use support::report::{Table, extremes, median, write_json};
 use support::request::{Keys, Request};
 use support::server::Server;
 use support::{Common, Result};
@@ -68,6 +69,7 @@ fn bench(options: &Options) -> Result<()> {
         ("ratio", 5),
         ("lowest-highest", 14),
     ]);
+    let mut figures = Vec::new();
     for (user, rules) in [("all", None), ("20 rules", Some(RULES))] {
         for &pipeline in &options.pipelines {
             // Per server the CPU time of a request in each round, microseconds.
@@ -85,6 +87,13 @@ fn bench(options: &Options) -> Result<()> {
             for (index, spec) in specs.iter().enumerate() {
                 let pairs = costs[0].iter().zip(&costs[index]);
                 let ratios: Vec<f64> = pairs.map(|(reference, own)| reference / own).collect();
+                figures.push(json!({
+                    "user": user,
+                    "pipeline": pipeline,
+                    "server": spec.name,
+                    "cpu_us_per_request": costs[index],
+                    "ratios": ratios,
+                }));
                 let (lowest, highest) = extremes(ratios.iter().copied());
                 table.row(&[
                     user.to_owned(),
@@ -96,6 +105,9 @@ fn bench(options: &Options) -> Result<()> {
                 ]);
             }
         }
+    }
+    if let Some(path) = &options.common.json {
+        write_json(path, &json!({ "keys": options.keys, "results": figures }))?;
     }
     Ok(())
 }
