@@ -106,6 +106,11 @@ impl User {
         self.unrestricted
     }
 
+    /// Whether `sanitize-dump-payload clients` excepts its payloads.
+    pub fn skips_sanitizing(&self) -> bool {
+        self.sanitize_payload == Some(false)
+    }
+
     /// Its passwords.
     pub fn passwords(&self) -> &[Password] {
         &self.passwords
@@ -224,6 +229,19 @@ impl User {
             })?;
         }
         Ok(self)
+    }
+
+    /// Whether all channels may be used.
+    pub fn may_use_all_channels(&self) -> bool {
+        self.selectors.iter().any(|selector| selector.all_channels)
+    }
+
+    /// Whether all channels that `old` might use may be used as before.
+    pub fn keeps_channels_of(&self, old: &User) -> bool {
+        let mut patterns = old.selectors.iter().flat_map(|selector| &selector.channels);
+        self.may_use_all_channels()
+            || (!old.may_use_all_channels()
+                && patterns.all(|pattern| self.may_listen(pattern.text(), true)))
     }
 
     /// Whether a channel (or a pattern of channels) that a subscriber listens

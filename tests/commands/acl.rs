@@ -374,6 +374,53 @@ fn changes_reach_those_who_are_connected() {
 }
 
 #[test]
+fn a_transaction_ends_without_permission() {
+    on_both(|server| {
+        let mut root = server.connect();
+        root.check("ACL SETUSER u on >pw ~* +@all -incr", "+OK");
+        let mut c = logged_in(server, "u");
+        c.check("MULTI", "+OK");
+        c.check("SET k v", "+QUEUED");
+        c.check("INCR k", &no_command("incr"));
+        c.check(
+            "EXEC",
+            "-EXECABORT Transaction discarded because of previous errors.",
+        );
+        c.check("MULTI", "+OK");
+        c.check("SET k v", "+QUEUED");
+        root.check("ACL SETUSER u -exec", "+OK");
+        let reason = no_command("exec");
+        c.check(
+            "EXEC",
+            &format!(
+                "-EXECABORT Transaction discarded because of: {}",
+                &reason[1..]
+            ),
+        );
+        c.check("DISCARD", "-ERR DISCARD without MULTI");
+        root.check("EXISTS k", ":0");
+    });
+}
+
+#[test]
+fn payloads_are_checked_as_the_user_says() {
+    on_both(|server| {
+        let mut root = server.connect();
+        let payload = "\\x11\\x14\\x14\\x00\\x00\\x00\\x04\\x00\\x81\\x61\\x02\\x01\\x01\\x81\\x62\\x02\\x83\\x32\
+                       \\x2e\\x35\\x04\\xff\\x0a\\x00\\xd4\\x4c\\x6e\\xa4\\xf6\\x44\\xd9\\xd7";
+        root.check("CONFIG SET sanitize-dump-payload clients", "+OK");
+        root.check("ACL SETUSER u on >pw ~* +@all skip-sanitize-payload", "+OK");
+        let mut c = logged_in(server, "u");
+        for (rule, count) in [("skip-sanitize-payload", 0), ("sanitize-payload", 1)] {
+            root.check(&format!("ACL SETUSER u {rule}"), "+OK");
+            c.check(&format!("RESTORE k 0 \"{payload}\" REPLACE"), "+OK");
+            let counted = format!("dump_payload_sanitizations:{count}\r\n");
+            assert!(root.ask("INFO stats").contains(&counted), "{rule}");
+        }
+    });
+}
+
+#[test]
 fn subscribers_go_with_their_permission() {
     on_both(|server| {
         let mut root = server.connect();
