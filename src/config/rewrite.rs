@@ -64,7 +64,9 @@ impl Config {
         out.processed("user");
         if self.aclfile.is_empty() {
             for user in extra.users {
-                out.line("user", user, true);
+                // A name or pattern may have a quote, which would not be read.
+                let words = user.split(|byte| *byte == b' ').map(quoted_if_odd);
+                out.line("user", &words.collect::<Vec<_>>().join(&b' '), true);
             }
         }
         out.processed("loadmodule");
