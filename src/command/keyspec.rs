@@ -501,6 +501,8 @@ mod tests {
         Command::container("BITS", -2, &[])
             .keys(&[key_at(RW | kflag::VARIABLE_FLAGS, 1)])
             .key_finder(read_unless_written),
+        Command::container("MERGE", -2, &[])
+            .keys(&[key_at(RW, 1), keys_at(RO, 2, Find::Range(-1, 1, 0))]),
         Command::container("CHANNELS", -2, &[]).keys(&[keys_at(
             kflag::NOT_KEY,
             1,
@@ -547,9 +549,27 @@ mod tests {
             check(line, Err(KeyError::Invalid));
         }
         check("counted d 2x a b", Ok(&[(3, 0), (4, 0), (1, 0)]));
+        // As a 32-bit integer it is 1.
+        check("counted d -9223372036854775807 a", Ok(&[(3, 0), (1, 0)]));
+        check("counted d 4294967297 a", Ok(&[(1, OW), (3, RO)]));
         check("script s 0", Ok(&[]));
         check("script s 5 a", Ok(&[]));
         check("script s 1 a b", Ok(&[(3, RW)]));
+    }
+
+    #[test]
+    fn lists_that_may_be_empty() {
+        let registry = Registry::new(&[COMMANDS]).expect("builds");
+        let in_use = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let entry = &registry[registry.find(words[0].as_bytes()).expect("there")];
+            let keys = keys_in_use(entry, &words[..]);
+            keys.iter().map(|key| key.index).collect::<Vec<_>>()
+        };
+        assert_eq!(in_use("merge d"), [1]);
+        assert_eq!(in_use("merge d a b"), [1, 2, 3]);
+        assert_eq!(in_use("counted d x a"), [0; 0]);
+        check("merge d", Err(KeyError::Invalid));
     }
 
     #[test]

@@ -77,6 +77,7 @@ impl World {
             Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
             Effect::Flushed(db) => format!("{}~*", db.get()),
+            Effect::AllFlushed => "*~*".to_owned(),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
         let effects = effects.collect::<Vec<_>>().join(" ");
