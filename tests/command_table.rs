@@ -45,7 +45,7 @@ const LATER: &[&str] = &[
     // scripting
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
     // server
-    "acl failover psync replconf replicaof slaveof sync",
+    "failover psync replconf replicaof slaveof sync",
     // stream
     "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
     "xreadgroup xrevrange xsetid xtrim",

@@ -301,7 +301,6 @@ fn shutdown_never_pretends_to_save() {
 fn refuses_what_it_cannot_do() {
     for (args, told) in [
         (["--appendonly", "yes"], "nothing would be written to disk"),
-        (["--aclfile", "users.acl"], "would not be in force"),
         (
             ["--replicaof", "127.0.0.1 1"],
             "nothing would be replicated",
@@ -362,8 +361,42 @@ fn answers_questions_about_itself() {
         code == 1 && stderr.contains("No such command in rename-command"),
         "{stderr}"
     );
-    let (code, _, stderr) = run(&["--user", "alice on nopass"]);
-    assert!(code == 1 && stderr.contains("no ACL users"), "{stderr}");
+    for (lines, told) in [
+        (
+            "user alice on\nuser alice on",
+            "Error in user declaration 'alice': Duplicate user found.",
+        ),
+        (
+            "user alice on ~a%&x wrong",
+            "Error in user declaration 'wrong': Syntax error",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("redis.conf");
+        fs::write(&file, lines).unwrap();
+        let (code, _, stderr) = run(&[file.to_str().unwrap()]);
+        assert!(code == 1 && stderr.contains(told), "{lines}:\n{stderr}");
+    }
+    let (code, stdout, _) = run(&["--user", "alice", "on", "+nosuch", "--port", "0"]);
+    assert!(
+        code == 1 && stdout.contains("Configured to not listen"),
+        "{stdout}"
+    );
+    let port = free_port().to_string();
+    let (code, stdout, _) = run(&["--user", "alice", "on", "+nosuch", "--port", &port]);
+    let told = "Error loading ACL rule '+nosuch' for the user named 'alice': Unknown command or \
+                category name in ACL";
+    assert!(code == 1 && stdout.contains(told), "{stdout}");
+    assert!(
+        stdout.contains("Critical error while loading ACLs. Exiting."),
+        "{stdout}"
+    );
+    let (code, stdout, _) = run(&["--aclfile", "no.such.acl", "--port", &port]);
+    let told = "Aborting Redis startup because of ACL errors: Error loading ACLs, opening file \
+                'no.such.acl': No such file or directory";
+    assert!(code == 1 && stdout.contains(told), "{stdout}");
+    let (code, stdout, _) = run(&["--aclfile", "x", "--user", "alice", "on", "--port", &port]);
+    assert!(code == 1 && stdout.contains("but not both."), "{stdout}");
     let (code, stdout, _) = run(&["/no/such/file.conf"]);
     assert_eq!(code, 1);
     assert!(

@@ -131,7 +131,7 @@ fn refused(error: SetError) -> CmdError {
 fn apply(server: &mut Server, effect: Effect) -> Result<(), String> {
     match effect {
         Effect::RequirePass => {
-            server.users.require_password(&server.config.requirepass);
+            server.require_password();
             Ok(())
         }
         Effect::AppendOnly if server.config.appendonly => {
@@ -151,7 +151,12 @@ fn config_rewrite(server: &mut Server, client: ClientId, _: Args<'_>) -> CmdResu
     let Some(file) = server.config.config_file.clone() else {
         return Err(CmdError::err("The server is running without a config file"));
     };
-    if let Err(error) = server.config.rewrite(&file, Extra::default(), false) {
+    let users = server.user_lines();
+    let extra = Extra {
+        users: &users,
+        ..Extra::default()
+    };
+    if let Err(error) = server.config.rewrite(&file, extra, false) {
         let reason = config::os_error_text(&error);
         tracing::warn!("CONFIG REWRITE failed: {reason}");
         return Err(CmdError::err(format!("Rewriting config file: {reason}")));

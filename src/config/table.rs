@@ -156,12 +156,12 @@ directives! {
     /// Password of the default user; empty: none.
     requirepass: Vec<u8> = Vec::new(), "requirepass" secret() SENSITIVE => RequirePass;
     /// File of ACL users; empty: none.
-    aclfile: Vec<u8> = Vec::new(), "aclfile" text() IMMUTABLE | LATER;
+    aclfile: Vec<u8> = Vec::new(), "aclfile" text() IMMUTABLE;
     /// Channels of new ACL users.
     acl_pubsub_default: AclPubsubDefault = AclPubsubDefault::Resetchannels,
-        "acl-pubsub-default" one_of() LATER;
+        "acl-pubsub-default" one_of() 0;
     /// Entries of the ACL log.
-    acllog_max_len: u64 = 128, "acllog-max-len" int(0, i64::MAX) LATER;
+    acllog_max_len: u64 = 128, "acllog-max-len" int(0, i64::MAX) 0;
     /// Who may set `dir` and `dbfilename`.
     enable_protected_configs: Protected = Protected::No,
         "enable-protected-configs" one_of() IMMUTABLE;

@@ -214,7 +214,7 @@ mod tests {
         let command = registry.find(b"waits").unwrap();
         let mut clients = Clients::new(1);
         let ids: Vec<ClientId> = (0..3)
-            .map(|_| clients.add(RawClient::default(), 0))
+            .map(|_| clients.add(RawClient::default(), crate::acl::tests::default_user(), 0))
             .collect();
         let db = DbIndex::FIRST;
         let mut waiting = Waiting::default();

@@ -2,10 +2,12 @@
 //! with its I/O thread.
 
 use std::ops::{BitOr, BitOrAssign};
+use std::sync::Arc;
 
 use super::pubsub::Subscriptions;
 use super::tracking::{ClientTracking, TrackingMode};
 use super::transactions::{Transaction, WatchedKey};
+use crate::acl::User;
 use crate::command::registry::CommandId;
 use crate::config::OutputBufferLimit;
 use crate::keyspace::DbIndex;
@@ -174,7 +176,7 @@ pub struct Client {
     /// RESP3 instead of RESP2.
     pub resp3: bool,
     /// The user that it acts as.
-    pub user: String,
+    pub user: Arc<User>,
     /// Whether it may run commands.
     pub authenticated: bool,
     /// State bits.
@@ -242,7 +244,13 @@ pub const REPLY_ROOM_BYTES: usize = 16 * 1024;
 pub const REPLY_ROOM_BYTES_MIN: usize = 1024;
 
 impl Client {
-    pub(super) fn new(id: u64, handle: ClientId, raw: RawClient, now_ns: u64) -> Client {
+    pub(super) fn new(
+        id: u64,
+        handle: ClientId,
+        raw: RawClient,
+        user: Arc<User>,
+        now_ns: u64,
+    ) -> Client {
         let mut flags = Flags::NONE;
         flags.set(Flags::UNIX_SOCKET, raw.unix_socket);
         Client {
@@ -255,7 +263,7 @@ impl Client {
             active_ns: now_ns,
             db: DbIndex::default(),
             resp3: false,
-            user: crate::acl::DEFAULT_USER.to_owned(),
+            user,
             authenticated: false,
             flags,
             closing: Closing::No,
@@ -363,7 +371,6 @@ impl Client {
             + strings.iter().map(|text| text.capacity()).sum::<usize>()
             + self.raw.addr.capacity()
             + self.raw.laddr.capacity()
-            + self.user.capacity()
             + self.query_bytes
             + self.query_free_bytes
             + self.args_bytes

@@ -1,8 +1,10 @@
 //! All connected clients, and which of them their I/O threads must look at.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::client::{Client, ClientId, Closing, Flags, RawClient};
+use crate::acl::User;
 
 /// The clients by handle and by number.
 pub struct Clients {
@@ -55,8 +57,8 @@ impl Clients {
         self.next_id
     }
 
-    /// A new client.
-    pub fn add(&mut self, raw: RawClient, now_ns: u64) -> ClientId {
+    /// A new client, acting as a user.
+    pub fn add(&mut self, raw: RawClient, user: Arc<User>, now_ns: u64) -> ClientId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push((0, None));
             self.slots.len() as u32 - 1
@@ -66,7 +68,13 @@ impl Clients {
             slot,
             generation: *generation,
         };
-        *place = Some(Box::new(Client::new(self.next_id, handle, raw, now_ns)));
+        *place = Some(Box::new(Client::new(
+            self.next_id,
+            handle,
+            raw,
+            user,
+            now_ns,
+        )));
         self.by_id.insert(self.next_id, handle);
         self.next_id += 1;
         handle
@@ -242,10 +250,10 @@ mod tests {
     #[test]
     fn handles_go_stale() {
         let mut clients = Clients::new(1);
-        let first = clients.add(RawClient::default(), 0);
+        let first = clients.add(RawClient::default(), crate::acl::tests::default_user(), 0);
         assert_eq!(clients.get(first).unwrap().id, 1);
         clients.remove(first);
-        let second = clients.add(RawClient::default(), 0);
+        let second = clients.add(RawClient::default(), crate::acl::tests::default_user(), 0);
         assert_ne!(first, second);
         assert!(clients.get(first).is_none() && clients.remove(first).is_none());
         assert_eq!((clients.find(2), clients.len()), (Some(second), 1));
@@ -258,7 +266,7 @@ mod tests {
             io_thread: 1,
             ..RawClient::default()
         };
-        let client = clients.add(raw, 0);
+        let client = clients.add(raw, crate::acl::tests::default_user(), 0);
         clients.schedule(client);
         clients.close(client, Closing::AfterReply);
         assert!(clients.has_scheduled(1) && !clients.has_scheduled(0));

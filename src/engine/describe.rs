@@ -51,7 +51,7 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         client.memory_bytes(),
         events,
         command,
-        client.user,
+        String::from_utf8_lossy(client.user.name()),
         client.redirection(),
         if client.resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&client.lib[0]),

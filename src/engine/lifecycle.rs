@@ -24,7 +24,7 @@ impl Server {
             self.stats.connections_rejected += 1;
             return Some("-ERR max number of clients reached\r\n");
         }
-        if self.config.protected_mode && self.users.open_to_all() && !loopback {
+        if self.config.protected_mode && self.users.default_needs_no_password() && !loopback {
             self.stats.connections_rejected += 1;
             return Some(PROTECTED_MODE);
         }
@@ -34,7 +34,8 @@ impl Server {
     /// A new client, logged in when the default user needs no password.
     pub fn add_client(&mut self, raw: RawClient) -> ClientId {
         self.stats.connections_received += 1;
-        let id = self.clients.add(raw, self.now_ns);
+        let user = self.users.default_user().clone();
+        let id = self.clients.add(raw, user, self.now_ns);
         let authenticated = self.users.open_to_all();
         self.client(id).authenticated = authenticated;
         tracing::debug!("Accepted {}", self.client(id).raw.addr);
@@ -71,6 +72,7 @@ impl Server {
     /// apart. A monitor stops being one.
     pub fn reset_client(&mut self, id: ClientId) {
         let authenticated = self.users.open_to_all();
+        let user = self.users.default_user().clone();
         self.discard(id);
         self.untrack(id);
         let client = self.client(id);
@@ -86,7 +88,7 @@ impl Server {
         client.db = Default::default();
         client.resp3 = false;
         client.name.clear();
-        client.user = crate::acl::DEFAULT_USER.to_owned();
+        client.user = user;
         client.authenticated = authenticated;
         if was_monitor {
             self.clients.monitors.retain(|monitor| *monitor != id);

@@ -1,6 +1,7 @@
 //! The state that commands execute on. One lock guards all of it; whoever
 //! holds the lock is the executor.
 
+pub mod access;
 mod blocking;
 mod client;
 mod clients;

@@ -13,7 +13,7 @@ use super::saving::Saving;
 use super::shutdown::Signalled;
 use super::tracking::Tracking;
 use super::transactions::Watchers;
-use crate::acl::Users;
+use crate::acl::{AclLog, Users};
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
 use crate::config::Config;
@@ -78,6 +78,8 @@ pub struct Server {
     pub time_stands: bool,
     /// Users.
     pub users: Users,
+    /// Who was refused what.
+    pub acl_log: AclLog,
     /// Counters, slow log, latency.
     pub stats: Stats,
     /// Time.
@@ -155,6 +157,7 @@ impl Server {
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
         stats.persistence.last_save_s = started_unix_us / 1_000_000;
+        let users = Users::new(&super::access::terms(&registry, &config));
         let keyspace = Keyspace::new(config.databases as usize);
         let mut server = Server {
             keyspace,
@@ -165,7 +168,8 @@ impl Server {
             tracking: Tracking::default(),
             executing: None,
             time_stands: false,
-            users: Users::default(),
+            users,
+            acl_log: AclLog::default(),
             stats,
             now_ns: clock.now_ns(),
             clock,

@@ -7,8 +7,9 @@
 
 use bytes::Bytes;
 
-use super::{dispatch, tracking};
+use super::{dispatch, permitted, tracking};
 use crate::command::ctx::CmdError;
+use crate::command::permission;
 use crate::command::registry::{CommandId, Lookup};
 use crate::engine::{
     Blocked, Client, ClientId, Closing, DeniedReply, Flags, Server, Unblock, Wait,
@@ -69,6 +70,18 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
     let argv: Vec<&[u8]> = blocked.argv.iter().map(|arg| &arg[..]).collect();
     let mark = dispatch::begin_reply(server.client(id));
     let command = blocked.command;
+    // The user may have been changed while it waited.
+    let entry = &server.registry[command];
+    let user = server.clients.get(id).map(|client| &client.user);
+    let checked = user.map_or(Ok(()), |user| permission::check(user, entry, &argv[..]));
+    if let Err(denied) = checked {
+        permitted::note(server, id, command, &argv, denied);
+        let error = permitted::error(&server.registry[command], denied);
+        dispatch::write_error(server, id, &error);
+        end(server, id);
+        dispatch::after_reply(server, id, mark);
+        return;
+    }
     let served_by = server.executing.replace(id);
     let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
     if dispatch::finish_run(server, id, command, &argv, result).is_some() {

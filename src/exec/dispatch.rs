@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{blocking, monitor, multi, settle, tracking};
-use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
+use super::{blocking, monitor, multi, permitted, settle, tracking};
+use crate::command::ctx::{Args, Caller, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
@@ -79,8 +79,21 @@ fn run_request(
             postpone(server, id);
             return Outcome::Postponed;
         }
+        Err(Refusal::Denied(command, denied)) => {
+            server.client(id).last_command = Some(command);
+            permitted::note(server, id, command, argv, denied);
+            server.stats.commands[command.index()].rejected += 1;
+            let error = permitted::error(&server.registry[command], denied);
+            let error = multi::refused(server, id, lookup, error);
+            write_error(server, id, &error);
+        }
         Err(Refusal::Error(error)) => {
-            if let Lookup::Found(command) = lookup {
+            let found = match lookup {
+                Lookup::Found(command) => Some(command),
+                _ => None,
+            };
+            server.client(id).last_command = found;
+            if let Some(command) = found {
                 server.stats.commands[command.index()].rejected += 1;
             }
             let error = multi::refused(server, id, lookup, error);
@@ -176,6 +189,10 @@ pub(super) fn call(
                 config: &server.config,
                 reply_max_bytes,
                 propagation: &mut server.propagation,
+                caller: Caller {
+                    user: &client.user,
+                    command: &server.registry[command],
+                },
                 woken_by,
             })
         }

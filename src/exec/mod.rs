@@ -5,5 +5,6 @@ pub mod dispatch;
 pub mod gates;
 pub mod monitor;
 pub mod multi;
+mod permitted;
 pub mod settle;
 pub mod tracking;

@@ -1,5 +1,6 @@
 //! Commands over a connection, one file for each group.
 
+mod acl;
 mod bitmap;
 mod connection;
 mod dump;

@@ -22,6 +22,8 @@ mod scenes;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod unseen;
+mod users;
 
 use std::time::Duration;
 

@@ -36,6 +36,9 @@ pub struct Server {
     pub dir: tempfile::TempDir,
 }
 
+/// What is logged when clients may come.
+const READY: &str = "Ready to accept connections";
+
 impl Server {
     /// The server of this project.
     pub fn start(args: &[&str]) -> Server {
@@ -57,7 +60,17 @@ impl Server {
 
     /// The server of this project, which is loading its data for a while.
     pub fn start_loading(args: &[&str]) -> Server {
-        Server::start_until(env!("CARGO_BIN_EXE_redstart"), args, "Server initialized")
+        Server::start_until(
+            env!("CARGO_BIN_EXE_redstart"),
+            None,
+            args,
+            "Server initialized",
+        )
+    }
+
+    /// The server of this project with this configuration file.
+    pub fn start_with_file(file: &str) -> Server {
+        Server::start_until(env!("CARGO_BIN_EXE_redstart"), Some(file), &[], READY)
     }
 
     /// What the server of this project logs when it does not start.
@@ -70,10 +83,10 @@ impl Server {
     }
 
     fn start_program(program: &str, args: &[&str]) -> Server {
-        Server::start_until(program, args, "Ready to accept connections")
+        Server::start_until(program, None, args, READY)
     }
 
-    fn start_until(program: &str, args: &[&str], sign: &str) -> Server {
+    fn start_until(program: &str, file: Option<&str>, args: &[&str], sign: &str) -> Server {
         let dir = tempfile::tempdir().unwrap();
         // Another process can take the port first; then the next one serves.
         for _ in 0..5 {
@@ -83,6 +96,7 @@ impl Server {
             let log = fs::File::create(dir.path().join("log")).unwrap();
             let mut child = Command::new(program)
                 .current_dir(dir.path())
+                .args(file)
                 .args(["--port", &port.to_string(), "--save", ""])
                 .args(["--enable-debug-command", "yes"])
                 .args(args)

@@ -3,7 +3,9 @@
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use crate::command::ctx::{Args, Ctx, Propagation};
+use crate::acl::{Terms, User};
+use crate::command::ctx::{Args, Caller, Ctx, Propagation};
+use crate::command::registry::Registry;
 use crate::command::table::Handler;
 use crate::commands::FAMILIES;
 use crate::config::Config;
@@ -43,6 +45,12 @@ impl World {
         let rows = FAMILIES.iter().copied().flatten();
         let name = std::str::from_utf8(argv[0]).unwrap();
         let row = { rows }.find(|row| row.name == name).unwrap();
+        let registry = Registry::new(FAMILIES).unwrap();
+        let terms = Terms {
+            catalog: &registry,
+            all_channels: true,
+        };
+        let user = User::new_default(&terms);
         let Handler::Data(handler) = row.handler else {
             panic!("{name} is not a command on data");
         };
@@ -55,6 +63,10 @@ impl World {
             config: &self.config,
             reply_max_bytes: usize::MAX,
             propagation: &mut propagation,
+            caller: Caller {
+                user: &user,
+                command: &registry[registry.find(argv[0]).unwrap()],
+            },
             woken_by: None,
         })
         .unwrap();
