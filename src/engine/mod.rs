@@ -3,6 +3,7 @@
 
 mod blocking;
 mod client;
+mod client_memory;
 mod clients;
 mod describe;
 mod figures;

@@ -26,6 +26,7 @@ impl Server {
     /// What cron does about one client, about once a second.
     pub fn look_after(&mut self, id: ClientId) {
         let now_ns = self.now_ns;
+        self.clients.note_memory(id);
         let timeout_ns = u64::from(self.config.timeout_s) * SECOND_NS;
         let Some(client) = self.clients.get_mut(id) else {
             return;
@@ -119,10 +120,10 @@ fn is_idle(client: &Client, now_ns: u64, timeout_ns: u64) -> bool {
 /// Decides whether a client has more room for requests than it needs; its I/O
 /// thread gives the memory back.
 fn trim_query_room(client: &mut Client, now_ns: u64) -> bool {
-    let room = client.query_bytes + client.query_free_bytes;
+    let room = client.query_bytes + client.query_free_bytes();
     let peak = client.query_peak_bytes.max(client.query_bytes);
     client.query_peak_bytes = client.query_bytes;
-    if client.query_free_bytes <= QUERY_TRIM_FROM_BYTES {
+    if client.query_free_bytes() <= QUERY_TRIM_FROM_BYTES {
         return false;
     }
     if now_ns.saturating_sub(client.active_ns) > QUERY_IDLE_NS {

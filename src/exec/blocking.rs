@@ -99,14 +99,15 @@ pub fn end_waits(server: &mut Server) {
 
 /// Ends a wait in vain.
 pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
-    if server.waiting.remove(id).is_none() {
+    let Some(blocked) = server.waiting.remove(id) else {
         return;
-    }
+    };
     let mark = dispatch::begin_reply(server.client(id));
     match how {
         // Redis: even where the command's other replies are strings.
         Unblock::Timeout => server.reply(id).null_array(),
         Unblock::Error => {
+            server.stats.commands[blocked.command.index()].failed += 1;
             let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
             dispatch::write_error(server, id, &CmdError::line(text.into()));
         }

@@ -8,7 +8,7 @@ use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
-use crate::engine::{Client, ClientId, Flags, Server, Wait};
+use crate::engine::{Client, ClientId, Closing, Flags, Server, Wait};
 use crate::resp::{Mark, Reply};
 
 /// What became of a request.
@@ -24,7 +24,43 @@ pub enum Outcome {
 
 /// Runs a request of a client. `lookup` is what its words call, `shared` are the arguments again where they
 /// are kept in shareable buffers, else empty.
+#[inline]
 pub fn run(
+    server: &mut Server,
+    id: ClientId,
+    lookup: Lookup,
+    argv: &[&[u8]],
+    shared: &[Bytes],
+) -> Outcome {
+    if server.clients.memory_is_limited() && server.clients.get(id).is_some() {
+        return run_limited(server, id, lookup, argv, shared);
+    }
+    run_now(server, id, lookup, argv, shared)
+}
+
+/// As [`run`] where the memory of clients is limited: what the last command
+/// left behind may be too much, be it with this client or others.
+#[cold]
+fn run_limited(
+    server: &mut Server,
+    id: ClientId,
+    lookup: Lookup,
+    argv: &[&[u8]],
+    shared: &[Bytes],
+) -> Outcome {
+    // Redis: not yet for the command that is about to run.
+    let args_bytes = std::mem::take(&mut server.client(id).args_bytes);
+    server.evict_clients();
+    match server.clients.get_mut(id) {
+        Some(client) if client.closing != Closing::Now => client.args_bytes = args_bytes,
+        _ => return Outcome::Executed,
+    }
+    let outcome = run_now(server, id, lookup, argv, shared);
+    server.clients.note_memory(id);
+    outcome
+}
+
+fn run_now(
     server: &mut Server,
     id: ClientId,
     lookup: Lookup,
