@@ -222,28 +222,30 @@ pub(super) fn finish(
             monitor::feed(server, id, argv);
         }
     }
-    finish_run(server, id, command, argv, result)
+    let (mut wait, elapsed_ns) = finish_run(server, id, command, result);
+    match &mut wait {
+        None => log_call(server, id, command, argv, elapsed_ns),
+        // Redis: a call that waits is logged when it ends.
+        Some(wait) => wait.ran_ns = elapsed_ns,
+    }
+    server.redact.clear();
+    wait
 }
 
-/// As [`finish`], of one more run of a call that is counted already.
+/// As [`finish`], of one more run of a call that is counted already; gives its
+/// nanoseconds too, which are still to be logged.
 #[inline(always)]
 pub(super) fn finish_run(
     server: &mut Server,
     id: ClientId,
     command: CommandId,
-    argv: &[&[u8]],
     result: CmdResult,
-) -> Option<Box<Wait>> {
+) -> (Option<Box<Wait>>, u64) {
     server.running = None;
     let start_ns = server.now_ns;
     server.now_ns = server.clock.now_ns();
     let elapsed_ns = server.now_ns.saturating_sub(start_ns);
-    let flags = server.registry[command].flags;
-    let stats = &mut server.stats.commands[command.index()];
-    stats.ns += elapsed_ns;
-    if server.config.latency_tracking {
-        stats.record_latency(elapsed_ns);
-    }
+    server.stats.commands[command.index()].ns += elapsed_ns;
     let wait = match result {
         Ok(Done::Replied | Done::Exec) => None,
         Ok(Done::Wait(wait)) => Some(wait),
@@ -253,33 +255,74 @@ pub(super) fn finish_run(
             None
         }
     };
-    log_slow(server, id, argv, flags, elapsed_ns);
-    server.redact.clear();
     settle::settle(server);
-    wait
+    (wait, elapsed_ns)
 }
 
-/// LATENCY and SLOWLOG, which few calls are slow enough for.
+/// Distribution of latencies, and LATENCY and SLOWLOG, which few calls are slow
+/// enough for.
+#[inline(always)]
+pub(super) fn log_call(
+    server: &mut Server,
+    id: ClientId,
+    command: CommandId,
+    argv: &[&[u8]],
+    elapsed_ns: u64,
+) {
+    if server.config.latency_tracking {
+        server.stats.commands[command.index()].record_latency(elapsed_ns);
+    }
+    let flags = server.registry[command].flags;
+    note_latency(server, class_of(flags), elapsed_ns);
+    log_slow(server, id, argv, flags, elapsed_ns);
+}
+
+/// The same, of a call that has waited: how long it ran before and has run now.
+pub(super) fn log_unblocked(
+    server: &mut Server,
+    id: ClientId,
+    command: CommandId,
+    argv: &[&[u8]],
+    (before_ns, now_ns): (u64, u64),
+) {
+    let elapsed_ns = before_ns + now_ns;
+    if server.config.latency_tracking {
+        server.stats.commands[command.index()].record_latency(elapsed_ns);
+    }
+    note_latency(server, "command-unblocking", now_ns);
+    let flags = server.registry[command].flags;
+    log_slow(server, id, argv, flags, elapsed_ns);
+}
+
 #[inline(always)]
 fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elapsed_ns: u64) {
     let elapsed_us = (elapsed_ns / 1000) as i64;
-    let threshold_ms = server.config.latency_monitor_threshold_ms;
-    if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
-        note_latency(server, flags, elapsed_us / 1000);
-    }
     let slower_than_us = server.config.slowlog_slower_than_us;
     if slower_than_us >= 0 && elapsed_us >= slower_than_us && flags & flag::SKIP_SLOWLOG == 0 {
         push_slow(server, id, argv, elapsed_us);
     }
 }
 
-#[cold]
-fn note_latency(server: &mut Server, flags: u32, elapsed_ms: i64) {
-    let event = if flags & flag::FAST != 0 {
+/// The event that a slow call of a command counts as.
+fn class_of(flags: u32) -> &'static str {
+    if flags & flag::FAST != 0 {
         "fast-command"
     } else {
         "command"
-    };
+    }
+}
+
+#[inline(always)]
+fn note_latency(server: &mut Server, event: &'static str, elapsed_ns: u64) {
+    let elapsed_ms = (elapsed_ns / 1_000_000) as i64;
+    let threshold_ms = server.config.latency_monitor_threshold_ms;
+    if threshold_ms > 0 && elapsed_ms >= threshold_ms {
+        note_spike(server, event, elapsed_ms);
+    }
+}
+
+#[cold]
+fn note_spike(server: &mut Server, event: &'static str, elapsed_ms: i64) {
     let threshold_ms = server.config.latency_monitor_threshold_ms;
     let now_s = server.keyspace.now_ms / 1000;
     server

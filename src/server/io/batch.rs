@@ -485,7 +485,9 @@ fn publish(server: &mut Server, conn: &mut Conn, read_bytes: usize) {
     client.query_announced_bytes = conn.parser.announced_bytes();
     let used = read_bytes.max(client.query_bytes);
     client.query_peak_bytes = client.query_peak_bytes.max(used);
-    client.args_bytes = held_bytes - client.query_bytes
+    let blocked = server.waiting.get(conn.client);
+    client.args_bytes = blocked.map_or(0, |blocked| blocked.args_bytes()) + held_bytes
+        - client.query_bytes
         + conn.queue.iter().flatten().map(Bytes::len).sum::<usize>();
     conn.unauthenticated = !client.authenticated && !open_to_all;
     server.clients.note_memory(conn.client);
