@@ -207,8 +207,8 @@ pub struct Client {
     pub reply_room_bytes: usize,
     /// Most of them used since the last look.
     pub reply_peak_bytes: usize,
-    /// Time of that look, clock nanoseconds.
-    pub reply_peak_since_ns: u64,
+    /// Time of that look, clock nanoseconds; none: never yet.
+    pub reply_peak_since_ns: Option<u64>,
     /// What it has queued since MULTI.
     pub transaction: Option<Box<Transaction>>,
     /// Keys that it watches.
@@ -274,7 +274,7 @@ impl Client {
             args_bytes: 0,
             reply_room_bytes: REPLY_ROOM_BYTES,
             reply_peak_bytes: REPLY_ROOM_BYTES,
-            reply_peak_since_ns: now_ns,
+            reply_peak_since_ns: None,
             transaction: None,
             watched: Vec::new(),
             watched_bytes: 0,

@@ -60,11 +60,15 @@ impl Server {
             client.reply_room_bytes = REPLY_ROOM_BYTES.min(room * 2);
             self.stats.reply_buffer_expands += 1;
         }
-        if reset_ms.is_some_and(|reset_ms| {
-            now_ns.saturating_sub(client.reply_peak_since_ns) >= reset_ms * 1_000_000
-        }) {
+        // Redis: the first look forgets the peak, which is all of the room that
+        // a client begins with.
+        let since_ns = client.reply_peak_since_ns;
+        let is_due = |reset_ms: u64| {
+            since_ns.is_none_or(|since| now_ns.saturating_sub(since) >= reset_ms * 1_000_000)
+        };
+        if reset_ms.is_some_and(is_due) {
             client.reply_peak_bytes = client.pending_output().buffer_bytes;
-            client.reply_peak_since_ns = now_ns;
+            client.reply_peak_since_ns = Some(now_ns);
         }
     }
 

@@ -233,6 +233,9 @@ impl Batch {
                 client.output.lend(conn::buffer(pool));
             }
         }
+        if server.clients.memory_is_limited() {
+            self.publish_unfinished(server, conns);
+        }
         self.execute_ahead(server, conns, arena);
         server.keyspace.forget_hint();
         for item in &mut self.items {
@@ -243,6 +246,15 @@ impl Batch {
                 protocol_error(server, conn, &arena[item.bytes.clone()][at..], error);
             }
             publish(server, conn, item.bytes.len());
+        }
+    }
+
+    /// What has only grown in this turn counts before anything is executed.
+    fn publish_unfinished(&self, server: &mut Server, conns: &mut [Option<Conn>]) {
+        for item in self.items.iter().filter(|item| item.requests.is_empty()) {
+            if let Some(conn) = conn_of(conns, item) {
+                publish(server, conn, item.bytes.len());
+            }
         }
     }
 
