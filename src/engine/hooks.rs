@@ -10,6 +10,13 @@ pub type ApplyEffect = Box<dyn FnMut(&Config, Effect) -> Result<(), String> + Se
 /// Does something to the process; returns only when it failed.
 pub type ProcessAction = Box<dyn FnMut(&Config, Action) -> Result<(), String> + Send>;
 
+/// Runs something on the server, under its lock; false when it is gone.
+pub type Access = Box<dyn Fn(&mut dyn FnMut(&mut Server)) -> bool + Send>;
+/// Work that only needs the server from time to time.
+pub type Task = Box<dyn FnOnce(Access) + Send>;
+/// Has a thread of this name do something.
+pub type Spawn = Box<dyn Fn(&'static str, Task) -> Result<(), String> + Send>;
+
 /// Things done to the whole process, for DEBUG.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -30,6 +37,8 @@ pub struct Hooks {
     pub act: Option<ProcessAction>,
     /// See [`Dial`].
     pub dial: Option<Dial>,
+    /// See [`Spawn`].
+    pub spawn: Option<Spawn>,
 }
 
 impl Server {
@@ -44,6 +53,17 @@ impl Server {
         match &mut self.hooks.apply {
             Some(apply) => apply(&self.config, effect),
             None => Ok(()),
+        }
+    }
+
+    /// Has a thread do something that only needs the server from time to time.
+    ///
+    /// # Errors
+    /// Why there is no such thread.
+    pub fn spawn(&self, name: &'static str, task: Task) -> Result<(), String> {
+        match &self.hooks.spawn {
+            Some(spawn) => spawn(name, task),
+            None => Err("there is no process around the engine".into()),
         }
     }
 

@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::hooks::Hooks;
 use super::peers::Peers;
 use super::pubsub::PubSub;
+use super::saving::Saving;
 use super::shutdown::Signalled;
 use super::transactions::Watchers;
 use crate::acl::Users;
@@ -86,6 +87,8 @@ pub struct Server {
     pub replication_id: String,
     /// CLIENT PAUSE.
     pub pause: Option<PauseState>,
+    /// What is being saved.
+    pub saving: Saving,
     /// Stopping.
     pub shutdown: ShutdownState,
     /// Stopping soon, by a signal.
@@ -163,6 +166,7 @@ impl Server {
             run_id,
             replication_id,
             pause: None,
+            saving: Saving::default(),
             shutdown: ShutdownState::None,
             signalled: Signalled::default(),
             running: None,

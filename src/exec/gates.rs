@@ -47,6 +47,8 @@ pub fn check(
     passage.arity()?;
     passage.authenticated()?;
     passage.protected()?;
+    passage.loaded()?;
+    passage.can_be_saved()?;
     passage.allowed_in_multi()?;
     passage.allowed_to_subscribers()?;
     passage.not_paused()?;
@@ -106,6 +108,42 @@ impl Passage<'_> {
             return Ok(());
         }
         super::dispatch::protected(self.server, self.client, self.command)
+    }
+
+    #[inline]
+    fn loaded(&self) -> Result<(), CmdError> {
+        let p = &self.server.stats.persistence;
+        if !p.loading || p.async_loading || self.command.has(flag::LOADING) {
+            return Ok(());
+        }
+        Err(CmdError::coded(
+            "LOADING",
+            "Redis is loading the dataset in memory",
+        ))
+    }
+
+    /// Nobody may believe that data are safe when snapshots fail.
+    #[inline]
+    fn can_be_saved(&self) -> Result<(), CmdError> {
+        if !self.server.cannot_save() {
+            return Ok(());
+        }
+        let queued = match &self.client.transaction {
+            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
+            _ => 0,
+        };
+        let writes = (self.command.flags | queued) & flag::WRITE != 0;
+        if !writes && self.command.full_name() != "ping" {
+            return Ok(());
+        }
+        Err(CmdError::coded(
+            "MISCONF",
+            "Redis is configured to save RDB snapshots, but it's currently unable to persist to \
+             disk. Commands that may modify the data set are disabled, because this instance is \
+             configured to report errors during writes if RDB snapshotting fails \
+             (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
+             the RDB error.",
+        ))
     }
 
     #[inline]

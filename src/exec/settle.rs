@@ -34,6 +34,7 @@ fn settle_effect(server: &mut Server, effect: Effect) {
                 }
             }
         }
+        Effect::AllFlushed => server.saved_is_void(),
         Effect::Event(db, event, key) => server.notify(db, event, &key),
         // Recording is off while nobody listens: nothing can be missed here.
         Effect::Expired(..) => {}
