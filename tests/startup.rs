@@ -711,3 +711,21 @@ fn some_settings_wait_for_loading() {
     });
     loading.check("CONFIG SET appendonly no", "+OK");
 }
+
+#[test]
+fn flushall_leaves_nothing_to_be_saved() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let mut changes = || {
+        let info = client.ask("INFO persistence");
+        let line = info.lines().find(|line| line.starts_with("rdb_changes"));
+        line.unwrap().to_owned()
+    };
+    server.check("SET k v", "+OK");
+    server.check("FLUSHALL", "+OK");
+    assert_eq!(changes(), "rdb_changes_since_last_save:2");
+    server.check("CONFIG SET save \"3600 1000\"", "+OK");
+    server.check("SET k v", "+OK");
+    server.check("FLUSHALL", "+OK");
+    assert_eq!(changes(), "rdb_changes_since_last_save:0");
+}

@@ -395,10 +395,9 @@ impl Server {
             self.give_up_saving();
         }
         if !self.config.save.is_empty() {
-            let dirty = self.stats.dirty;
-            // The reason of a failure has been logged.
+            // The reason of a failure has been logged. Redis: FLUSHALL itself
+            // is no change that is still to be saved.
             let _ = self.save_now();
-            self.stats.dirty = dirty;
         }
     }
 }
