@@ -707,3 +707,53 @@ fn a_low_limit_of_files_lowers_maxclients() {
         "{reply}"
     );
 }
+
+#[test]
+fn some_settings_wait_for_loading() {
+    let first = Server::start(&[]);
+    first.check("DEBUG POPULATE 2000", "+OK");
+    first.check("SAVE", "+OK");
+    let dir = first.dir.path().to_str().unwrap();
+    let slow = [
+        "--key-load-delay",
+        "1000",
+        "--enable-protected-configs",
+        "yes",
+    ];
+    let often = ["--loading-process-events-interval-bytes", "1024"];
+    let args = [&["--dir", dir][..], &slow, &often].concat();
+    let loading = Server::launch(Path::new(PROGRAM), &args, |_| {});
+    wait("loading to begin", || {
+        let address = ("127.0.0.1", loading.port);
+        let mut client = Client::new(TcpStream::connect(address).ok()?);
+        let info = client.ask("INFO persistence");
+        info.contains("loading:1").then_some(())
+    });
+    const LOADING: &str = "-LOADING Redis is loading the dataset in memory";
+    loading.check("CONFIG SET loglevel debug", "+OK");
+    loading.check("CONFIG SET loglevel verbose dir /", LOADING);
+    loading.check("GET key:0", LOADING);
+    wait("loading to end", || {
+        let mut client = loading.connect();
+        (client.ask("GET key:0") == "value:0").then_some(())
+    });
+    loading.check("CONFIG SET appendonly no", "+OK");
+}
+
+#[test]
+fn flushall_leaves_nothing_to_be_saved() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let mut changes = || {
+        let info = client.ask("INFO persistence");
+        let line = info.lines().find(|line| line.starts_with("rdb_changes"));
+        line.unwrap().to_owned()
+    };
+    server.check("SET k v", "+OK");
+    server.check("FLUSHALL", "+OK");
+    assert_eq!(changes(), "rdb_changes_since_last_save:2");
+    server.check("CONFIG SET save \"3600 1000\"", "+OK");
+    server.check("SET k v", "+OK");
+    server.check("FLUSHALL", "+OK");
+    assert_eq!(changes(), "rdb_changes_since_last_save:0");
+}

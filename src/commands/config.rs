@@ -93,8 +93,9 @@ fn config_set(server: &mut Server, client: ClientId, args: Args<'_>) -> CmdResul
     }
     let pairs: Vec<(&[u8], &[u8])> = rest.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     let local_client = server.client(client).is_local();
+    let persistence = &server.stats.persistence;
     let circumstances = Circumstances {
-        loading: false,
+        loading: persistence.loading && !persistence.async_loading,
         local_client,
     };
     let changes = server

@@ -182,7 +182,7 @@ directives! {
     maxmemory_eviction_tenacity: u32 = 10, "maxmemory-eviction-tenacity" int(0, 100) LATER;
     /// Memory of all clients together; 0: no limit, negative: percent of `maxmemory`.
     maxmemory_clients: i64 = 0,
-        "maxmemory-clients" memory_or_percent(-100, i64::MAX) LATER => MaxMemoryClients;
+        "maxmemory-clients" memory_or_percent(-100, i64::MAX) 0 => MaxMemoryClients;
     /// How slowly the access counter grows.
     lfu_log_factor: u32 = 10, "lfu-log-factor" int(0, i32::MAX) LATER;
     /// Minutes after which the access counter loses one.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::client::{Client, ClientId, Closing, Flags, RawClient};
+use super::client_memory::ClientMemory;
 use crate::acl::User;
 
 /// The clients by handle and by number.
@@ -18,6 +19,7 @@ pub struct Clients {
     /// Per I/O thread: clients with messages that nobody waits for more than
     /// for what the thread has to do else.
     pushes: Vec<Pushes>,
+    pub(super) memory: ClientMemory,
     /// Clients that receive every command.
     pub monitors: Vec<ClientId>,
     /// Clients whose command waits for the end of CLIENT PAUSE.
@@ -36,6 +38,7 @@ impl Clients {
             next_id: 1,
             scheduled: (0..io_threads).map(|_| Vec::new()).collect(),
             pushes: (0..io_threads).map(|_| Pushes::default()).collect(),
+            memory: ClientMemory::default(),
             monitors: Vec::new(),
             paused: Vec::new(),
             blocked: 0,
@@ -77,11 +80,13 @@ impl Clients {
         )));
         self.by_id.insert(self.next_id, handle);
         self.next_id += 1;
+        self.note_memory(handle);
         handle
     }
 
     /// Forgets a client; its handle is stale from now on.
     pub fn remove(&mut self, handle: ClientId) -> Option<Box<Client>> {
+        self.uncount_memory(handle);
         let (generation, place) = self.slots.get_mut(handle.slot as usize)?;
         if *generation != handle.generation {
             return None;
@@ -115,6 +120,25 @@ impl Clients {
             Some((generation, Some(client))) if *generation == handle.generation => Some(client),
             _ => None,
         }
+    }
+
+    /// A client and what all of them take.
+    pub(super) fn memory_and_client(
+        &mut self,
+        handle: ClientId,
+    ) -> Option<(&mut ClientMemory, &mut Client)> {
+        match self.slots.get_mut(handle.slot as usize) {
+            Some((generation, Some(client))) if *generation == handle.generation => {
+                Some((&mut self.memory, client))
+            }
+            _ => None,
+        }
+    }
+
+    /// All handles, in no order.
+    pub(super) fn handles(&self) -> Vec<ClientId> {
+        let clients = self.slots.iter().filter_map(|(_, client)| client.as_ref());
+        clients.map(|client| client.handle).collect()
     }
 
     /// The client of a number.
@@ -156,6 +180,7 @@ impl Clients {
 
     /// Has the client's I/O thread look at it at the end of this turn.
     pub fn schedule(&mut self, handle: ClientId) {
+        self.note_memory(handle);
         if let Some(client) = self.get_mut(handle)
             && !client.scheduled
         {
@@ -184,6 +209,7 @@ impl Clients {
     /// Has the client's I/O thread write the messages to it when it comes to
     /// that: thousands may get the same one.
     pub fn schedule_push(&mut self, handle: ClientId) {
+        self.note_memory(handle);
         if let Some(client) = self.get_mut(handle)
             && !client.push_scheduled
         {

@@ -4,6 +4,7 @@
 pub mod access;
 mod blocking;
 mod client;
+mod client_memory;
 mod clients;
 mod describe;
 mod figures;

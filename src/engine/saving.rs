@@ -395,7 +395,8 @@ impl Server {
             self.give_up_saving();
         }
         if !self.config.save.is_empty() {
-            // The reason of a failure has been logged.
+            // The reason of a failure has been logged. Redis: FLUSHALL itself
+            // is no change that is still to be saved.
             let _ = self.save_now();
         }
     }

@@ -34,6 +34,7 @@ pub fn after_command(server: &mut Server) {
         return;
     }
     while let Some((id, how)) = server.waiting.take_ended() {
+        count_unblocked(server, id);
         give_up(server, id, how);
     }
     while server.waiting.has_ready() {
@@ -64,7 +65,7 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
     if !server.clients.get(id).is_some_and(open) {
         return;
     }
-    let Some(blocked) = server.waiting.remove(id) else {
+    let Some(mut blocked) = server.waiting.remove(id) else {
         return;
     };
     let argv: Vec<&[u8]> = blocked.argv.iter().map(|arg| &arg[..]).collect();
@@ -84,12 +85,16 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
     }
     let served_by = server.executing.replace(id);
     let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
-    if dispatch::finish_run(server, id, command, &argv, result).is_some() {
+    let before_ns = blocked.wait.ran_ns;
+    let (waits, elapsed_ns) = dispatch::finish_run(server, id, command, &argv, result);
+    if waits.is_some() {
         dispatch::release_kept(server.client(id));
+        blocked.wait.ran_ns += elapsed_ns;
         server.waiting.put(id, blocked);
         server.executing = served_by;
         return;
     }
+    dispatch::log_unblocked(server, id, command, &argv, (before_ns, elapsed_ns));
     end(server, id);
     dispatch::after_reply(server, id, mark);
     tracking::after_request(server, id, Lookup::Found(command));
@@ -130,6 +135,19 @@ pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
     }
     end(server, id);
     dispatch::after_reply(server, id, mark);
+}
+
+/// Redis: a call that CLIENT UNBLOCK ends has failed, even where it looks like a
+/// timeout. (One whose time has come neither fails nor is logged.)
+fn count_unblocked(server: &mut Server, id: ClientId) {
+    let Some(blocked) = server.waiting.get(id) else {
+        return;
+    };
+    let (command, argv) = (blocked.command, blocked.argv.clone());
+    let ran_ns = (blocked.wait.ran_ns, 0);
+    let argv: Vec<&[u8]> = argv.iter().map(|arg| &arg[..]).collect();
+    server.stats.commands[command.index()].failed += 1;
+    dispatch::log_unblocked(server, id, command, &argv, ran_ns);
 }
 
 /// The reply of a wait that is not allowed.

@@ -85,6 +85,7 @@ fn execute(server: &mut Server, id: ClientId, queued: &Queued) {
     let wait = dispatch::finish(server, id, queued.command, &argv, result);
     if let Some(wait) = wait {
         // Nobody waits inside of a transaction.
+        dispatch::log_call(server, id, queued.command, &argv, wait.ran_ns);
         blocking::reply_denied(server, id, wait.when_denied);
     }
 }

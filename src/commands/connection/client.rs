@@ -325,6 +325,7 @@ pub(super) fn on_off(args: &mut Args<'_>) -> Result<bool, CmdError> {
 fn switch(server: &mut Server, id: ClientId, flag: Flags, mut args: Args<'_>) -> CmdResult {
     let on = on_off(&mut args)?;
     server.client(id).flags.set(flag, on);
+    server.clients.note_memory(id);
     server.reply(id).ok();
     REPLIED
 }

@@ -13,6 +13,7 @@ fn wait(keys: &[&[u8]], until_ms: Option<i64>, when_denied: DeniedReply) -> CmdR
         kind: Type::List,
         until_ms,
         when_denied,
+        ran_ns: 0,
     })))
 }
 

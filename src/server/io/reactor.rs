@@ -68,6 +68,8 @@ pub struct Reactor<D: Driver> {
     writes: u64,
     /// Messages are left to be written in further turns.
     more_pushes: bool,
+    /// Clients take too much, unless writing their replies helps.
+    evicting: bool,
     cron: Option<Cron>,
     /// When CLIENT PAUSE ends.
     pause_ends: Option<Instant>,
@@ -107,6 +109,7 @@ impl<D: Driver> Reactor<D> {
             written_bytes: 0,
             writes: 0,
             more_pushes: false,
+            evicting: false,
             cron,
             pause_ends: None,
             wait_ends: None,
@@ -143,6 +146,7 @@ impl<D: Driver> Reactor<D> {
             && self.report.is_empty()
             && self.accepted.is_empty()
             && !self.more_pushes
+            && !self.evicting
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -272,12 +276,14 @@ impl<D: Driver> Reactor<D> {
         server.now_ns = server.clock.now_ns();
         server.check_pause();
         self.housekeeping(&mut server);
+        server.evict_clients();
         self.batch
             .execute(&mut server, &mut self.conns, &self.arena, &mut self.pool);
         if let (true, Some(cron)) = (cron_due, self.cron.as_mut()) {
             cron.run(&mut server);
         }
         blocking::end_waits(&mut server);
+        self.evicting = server.clients.wants_eviction();
         self.collect(&mut server);
         if self.cron.is_some() {
             let until_ms = server.pause.map(|pause| pause.until_ms);
@@ -320,6 +326,7 @@ impl<D: Driver> Reactor<D> {
                 conn.told_bytes = conn.out_bytes;
                 client.in_flight_bytes = conn.out_bytes;
                 client.in_flight_chunks = conn.out.len();
+                server.clients.note_memory(conn.client);
             }
         }
         server.stats.net_output_bytes += std::mem::take(&mut self.written_bytes);
@@ -385,6 +392,7 @@ impl<D: Driver> Reactor<D> {
                 }
             }
             conn.more_output = !client.output.is_empty();
+            server.clients.note_memory(conn.client);
         }
         // What resumed clients have left scheduled comes next turn.
         if server.clients.has_scheduled(self.index) {
@@ -408,7 +416,7 @@ impl<D: Driver> Reactor<D> {
         if let Some(bytes) = client.query_trim_to_bytes.take() {
             conn.trim(bytes);
             let share = QUERY_ROOM_BYTES.min(bytes);
-            client.query_free_bytes = conn.free_bytes() + share;
+            client.query_room_bytes = client.query_bytes + conn.free_bytes() + share;
         }
         if conn.waiting && server.is_resumed(id) {
             batch::run_queue(server, conn);
