@@ -10,6 +10,7 @@ use super::hooks::Hooks;
 use super::peers::Peers;
 use super::pubsub::PubSub;
 use super::saving::Saving;
+use super::scripts::Scripts;
 use super::shutdown::Signalled;
 use super::tracking::Tracking;
 use super::transactions::Watchers;
@@ -92,6 +93,8 @@ pub struct Server {
     pub run_id: String,
     /// 40 hex digits that name the history of this data set.
     pub replication_id: String,
+    /// Scripts.
+    pub scripts: Scripts,
     /// CLIENT PAUSE.
     pub pause: Option<PauseState>,
     /// What is being saved.
@@ -176,6 +179,7 @@ impl Server {
             rng,
             run_id,
             replication_id,
+            scripts: Scripts::default(),
             pause: None,
             saving: Saving::default(),
             shutdown: ShutdownState::None,

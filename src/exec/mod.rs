@@ -6,5 +6,6 @@ pub mod gates;
 pub mod monitor;
 pub mod multi;
 mod permitted;
+pub mod scripting;
 pub mod settle;
 pub mod tracking;

@@ -102,6 +102,8 @@ pub struct Overview {
     pub clients_normal: u64,
     /// Bytes of replicas.
     pub clients_replicas: u64,
+    /// Bytes of the texts of scripts.
+    pub scripts: u64,
     /// Figures of the allocator.
     pub allocator: AllocatorStats,
     /// Bytes of the process that are resident.
@@ -126,6 +128,7 @@ impl Overview {
             keys: used_dbs().map(|(_, db)| db.table().len() as u64).sum(),
             clients_normal: stats.clients.bytes(ClientKind::Normal.index()),
             clients_replicas: stats.clients.bytes(ClientKind::Replica.index()),
+            scripts: server.script_figures().scripts_bytes as u64,
             allocator,
             // What the allocator holds is the best guess where the system
             // does not tell.
@@ -140,7 +143,7 @@ impl Overview {
             .iter()
             .map(|(_, main, expires)| main + expires)
             .sum();
-        self.startup + self.clients_normal + self.clients_replicas + tables
+        self.startup + self.scripts + self.clients_normal + self.clients_replicas + tables
     }
 
     /// Bytes of data.
@@ -255,7 +258,7 @@ fn memory_stats(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
         ("clients.normal", overview.clients_normal),
         ("cluster.links", 0),
         ("aof.buffer", 0),
-        ("lua.caches", 0),
+        ("lua.caches", overview.scripts),
         ("functions.caches", 0),
     ];
     let allocator = overview.allocator;

@@ -10,7 +10,7 @@ use super::conn::{self, Conn, READ_BYTES, ReadOutcome};
 use super::driver::{Driver, Event};
 use super::stream::{Accepted, Listener};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server, ShutdownState};
-use crate::exec::{blocking, tracking};
+use crate::exec::{blocking, scripting, tracking};
 use crate::server::cron::Cron;
 
 /// Bytes into which a turn reads before it executes.
@@ -71,6 +71,8 @@ pub struct Reactor<D: Driver> {
     /// Clients take too much, unless writing their replies helps.
     evicting: bool,
     cron: Option<Cron>,
+    /// A paused script is to go on in this thread.
+    script_waits: bool,
     /// When CLIENT PAUSE ends.
     pause_ends: Option<Instant>,
     /// When the wait of a blocked client ends.
@@ -111,6 +113,7 @@ impl<D: Driver> Reactor<D> {
             more_pushes: false,
             evicting: false,
             cron,
+            script_waits: false,
             pause_ends: None,
             wait_ends: None,
         }
@@ -147,6 +150,7 @@ impl<D: Driver> Reactor<D> {
             && self.accepted.is_empty()
             && !self.more_pushes
             && !self.evicting
+            && !self.script_waits
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -276,9 +280,17 @@ impl<D: Driver> Reactor<D> {
         server.now_ns = server.clock.now_ns();
         server.check_pause();
         self.housekeeping(&mut server);
-        server.evict_clients();
+        if !server.is_busy() {
+            server.evict_clients();
+        }
         self.batch
             .execute(&mut server, &mut self.conns, &self.arena, &mut self.pool);
+        let paused = server.scripts.paused.as_ref();
+        if paused.is_some_and(|paused| paused.thread == self.index) {
+            scripting::proceed(&mut server);
+        }
+        let paused = server.scripts.paused.as_ref();
+        self.script_waits = paused.is_some_and(|paused| paused.thread == self.index);
         if let (true, Some(cron)) = (cron_due, self.cron.as_mut()) {
             cron.run(&mut server);
         }
