@@ -21,11 +21,9 @@ pub const COMMANDS: &[Command] = &[
         .syntax("script:string numkeys:integer [key:key...] [arg:string...]")
         .flags(EVALS | flag::MAY_REPLICATE)
         .acl(cat::SCRIPTING)
-        .keys(&[
-            keys_at(MAY_CHANGE, 2, Find::KeyNum(0, 1, 1)).notes(
-                "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
-            ),
-        ]),
+        .keys(&[keys_at(MAY_CHANGE, 2, Find::KeyNum(0, 1, 1)).notes(
+            "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
+        )]),
     Command::data("EVALSHA", -3, evalsha)
         .doc(
             Group::Scripting,
@@ -47,11 +45,7 @@ pub const COMMANDS: &[Command] = &[
         .syntax("sha1:string numkeys:integer [key:key...] [arg:string...]")
         .flags(EVALS | flag::READONLY)
         .acl(cat::SCRIPTING)
-        .keys(&[keys_at(
-            kflag::RO | kflag::ACCESS,
-            2,
-            Find::KeyNum(0, 1, 1),
-        )]),
+        .keys(&[keys_at(kflag::RO | kflag::ACCESS, 2, Find::KeyNum(0, 1, 1))]),
     Command::data("EVAL_RO", -3, eval_ro)
         .doc(
             Group::Scripting,
@@ -224,9 +218,7 @@ fn script_flush(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdRes
     // Both modes take as long: a state is closed at once.
     if args.left() > 1 || (args.left() == 1 && !args.take_word("SYNC") && !args.take_word("ASYNC"))
     {
-        return Err(CmdError::err(
-            "SCRIPT FLUSH only support SYNC|ASYNC option",
-        ));
+        return Err(CmdError::err("SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
     let interpreter = server.scripts.interpreter.as_mut();
     interpreter.ok_or_else(no_interpreter)?.flush();

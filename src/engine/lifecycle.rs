@@ -181,10 +181,10 @@ impl Server {
 
     /// Whether a client that had to wait may go on.
     pub fn is_resumed(&self, id: ClientId) -> bool {
-        self.clients
-            .get(id)
-            .is_none_or(|client| {
-                !client.flags.has(Flags::PAUSED | Flags::BLOCKED | Flags::IN_SCRIPT)
-            })
+        self.clients.get(id).is_none_or(|client| {
+            !client
+                .flags
+                .has(Flags::PAUSED | Flags::BLOCKED | Flags::IN_SCRIPT)
+        })
     }
 }

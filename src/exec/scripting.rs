@@ -11,6 +11,7 @@ use crate::command::registry::{CommandId, Lookup};
 use crate::command::table::flag;
 use crate::engine::scripts::{PausedScript, Progress, ScriptCall};
 use crate::engine::{ClientId, Flags, Server};
+use crate::keyspace::DbIndex;
 use crate::resp::Output;
 
 /// What a script may do, and what it has come to.
@@ -18,6 +19,8 @@ use crate::resp::Output;
 pub struct ScriptState {
     /// The client that called it.
     pub client: ClientId,
+    /// The database that it has selected.
+    pub db: DbIndex,
     /// It wants replies as RESP3 has them.
     pub resp3: bool,
     /// Writes are refused.
@@ -77,7 +80,10 @@ pub fn run(
                 began_ns,
                 now_ms: server.keyspace.now_ms,
                 client_gone: false,
-                thread: server.clients.get(id).map_or(0, |client| client.raw.io_thread),
+                thread: server
+                    .clients
+                    .get(id)
+                    .map_or(0, |client| client.raw.io_thread),
             };
             let client = server.client(id);
             client.flags.set(Flags::IN_SCRIPT, true);
@@ -160,6 +166,7 @@ pub fn call(server: &mut Server, state: &mut ScriptState, argv: &[&[u8]]) -> Cal
     let client = server.client(id);
     std::mem::swap(&mut client.output, &mut state.replies);
     let resp3 = std::mem::replace(&mut client.resp3, state.resp3);
+    let db = std::mem::replace(&mut client.db, state.db);
     // What is told to the client meanwhile is no part of the reply.
     let kept = client.kept.take();
     client.kept = Some(state.told.take().unwrap_or_default());
@@ -174,6 +181,7 @@ pub fn call(server: &mut Server, state: &mut ScriptState, argv: &[&[u8]]) -> Cal
     let told = std::mem::replace(&mut client.kept, kept);
     std::mem::swap(&mut client.output, &mut state.replies);
     client.resp3 = resp3;
+    state.db = std::mem::replace(&mut client.db, db);
     match told {
         Some(told) if !told.is_empty() => client.kept.get_or_insert_default().append(*told),
         told => state.told = told,

@@ -34,7 +34,6 @@ pub(super) const GLOBALS: &[(&CStr, Function)] = &[
     (c"pcall", pcall),
     (c"rawget", rawget),
     (c"rawset", rawset),
-    (c"setfenv", setfenv),
     (c"setmetatable", setmetatable),
     (c"unpack", unpack),
     (c"xpcall", xpcall),
@@ -61,10 +60,7 @@ pub(super) const LIBRARIES: &[(&CStr, &[(&CStr, Function)])] = &[
             (c"sort", table_sort),
         ],
     ),
-    (
-        c"math",
-        &[(c"random", random), (c"randomseed", randomseed)],
-    ),
+    (c"math", &[(c"random", random), (c"randomseed", randomseed)]),
     (
         c"coroutine",
         &[(c"resume", coroutine_resume), (c"wrap", coroutine_wrap)],
@@ -72,7 +68,9 @@ pub(super) const LIBRARIES: &[(&CStr, &[(&CStr, Function)])] = &[
 ];
 
 unsafe fn originals(lua: *mut lua_State) -> Originals {
-    heap::of(lua).originals.expect("set when the state was opened")
+    heap::of(lua)
+        .originals
+        .expect("set when the state was opened")
 }
 
 /// `__newindex` of locked tables.
@@ -211,36 +209,6 @@ unsafe extern "C-unwind" fn pairs(lua: *mut lua_State) -> c_int {
     ffi::lua_pushvalue(lua, 1);
     ffi::lua_pushnil(lua);
     3
-}
-
-/// Only functions have an environment of their own: that of the whole state is
-/// shared with the scripts that follow.
-unsafe extern "C-unwind" fn setfenv(lua: *mut lua_State) -> c_int {
-    ffi::luaL_checktype(lua, 2, ffi::LUA_TTABLE);
-    ffi::lua_settop(lua, 2);
-    if ffi::lua_type(lua, 1) == ffi::LUA_TFUNCTION {
-        ffi::lua_pushvalue(lua, 1);
-    } else {
-        let level = ffi::luaL_checkinteger(lua, 1);
-        if level < 0 {
-            return ffi::luaL_argerror(lua, 1, c"level must be non-negative".as_ptr());
-        }
-        if level == 0 {
-            raise_readonly(lua);
-        }
-        let mut frame: ffi::lua_Debug = std::mem::zeroed();
-        let level = c_int::try_from(level).unwrap_or(c_int::MAX);
-        if ffi::lua_getstack(lua, level, &mut frame) == 0 {
-            return ffi::luaL_argerror(lua, 1, c"invalid level".as_ptr());
-        }
-        ffi::lua_getinfo(lua, c"f".as_ptr(), &mut frame);
-    }
-    ffi::lua_pushvalue(lua, 2);
-    if ffi::lua_iscfunction(lua, -2) != 0 || ffi::lua_setfenv(lua, -2) == 0 {
-        let text = c"'setfenv' cannot change environment of given object";
-        return ffi::luaL_error(lua, text.as_ptr());
-    }
-    1
 }
 
 /// The function or nil and the error, from the chunk at an index.
@@ -403,7 +371,10 @@ unsafe extern "C-unwind" fn string_rep(lua: *mut lua_State) -> c_int {
         push(lua, b"");
         return 1;
     }
-    if (count as usize).checked_mul(len).is_none_or(|bytes| bytes > BYTES_MAX) {
+    if (count as usize)
+        .checked_mul(len)
+        .is_none_or(|bytes| bytes > BYTES_MAX)
+    {
         return ffi::luaL_error(lua, c"not enough memory".as_ptr());
     }
     (originals(lua).rep)(lua)

@@ -91,7 +91,13 @@ unsafe fn config_for<'a>(lua: *mut lua_State, args: c_int) -> &'a mut Config {
     config(lua)
 }
 
-unsafe fn integer_option(lua: *mut lua_State, index: c_int, value: &mut c_int, min: c_int, max: c_int) {
+unsafe fn integer_option(
+    lua: *mut lua_State,
+    index: c_int,
+    value: &mut c_int,
+    min: c_int,
+    max: c_int,
+) {
     if ffi::lua_type(lua, index) != ffi::LUA_TNIL {
         let number = ffi::luaL_checkinteger(lua, index) as c_int;
         if !(min..=max).contains(&number) {
@@ -108,7 +114,11 @@ unsafe fn choice_option(lua: *mut lua_State, index: c_int, value: &mut c_int, wi
     let names: [*const std::ffi::c_char; 4] = [
         c"off".as_ptr(),
         c"on".as_ptr(),
-        if with_null { c"null".as_ptr() } else { std::ptr::null() },
+        if with_null {
+            c"null".as_ptr()
+        } else {
+            std::ptr::null()
+        },
         std::ptr::null(),
     ];
     match ffi::lua_type(lua, index) {
@@ -275,7 +285,11 @@ impl Encoder<'_> {
             if is_number && key.floor() == key && key >= 1.0 {
                 if key > f64::from(max) {
                     // As C converts it: what does not fit is the smallest.
-                    max = if key > 2_147_483_647.0 { i32::MIN } else { key as i32 };
+                    max = if key > 2_147_483_647.0 {
+                        i32::MIN
+                    } else {
+                        key as i32
+                    };
                 }
                 count += 1;
                 ffi::lua_pop(lua, 1);
@@ -552,7 +566,9 @@ impl Decoder<'_> {
         self.at += 1;
         loop {
             let rest = self.rest();
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0));
+            let plain = rest
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'\\' | 0));
             let plain = plain.unwrap_or(rest.len());
             out.extend_from_slice(&rest[..plain]);
             self.at += plain;
@@ -589,9 +605,7 @@ impl Decoder<'_> {
 
     unsafe fn descend(&mut self, slots: c_int) {
         self.depth += 1;
-        if self.depth <= self.config.decode_max_depth
-            && ffi::lua_checkstack(self.lua, slots) != 0
-        {
+        if self.depth <= self.config.decode_max_depth && ffi::lua_checkstack(self.lua, slots) != 0 {
             return;
         }
         ffi::luaL_error(

@@ -54,7 +54,11 @@ impl<'a> Parser<'a> {
         let Some((kind, text)) = line.split_first() else {
             return ffi::lua_pushnil(lua);
         };
-        let number = || std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
+        let number = || {
+            std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse::<i64>().ok())
+        };
         let len = number().and_then(|len| usize::try_from(len).ok());
         match kind {
             b':' => ffi::lua_pushnumber(lua, number().unwrap_or(0) as f64),

@@ -62,7 +62,10 @@ impl<'a> Format<'a> {
         };
         self.at += 1;
         while let Some(next) = digit(self) {
-            match number.checked_mul(10).and_then(|tens| tens.checked_add(next)) {
+            match number
+                .checked_mul(10)
+                .and_then(|tens| tens.checked_add(next))
+            {
                 Some(more) => number = more,
                 None => {
                     ffi::luaL_error(lua, c"integral size overflow".as_ptr());
@@ -118,11 +121,7 @@ impl<'a> Format<'a> {
             b'!' => {
                 let align = self.number(lua, ALIGN_MAX);
                 if align <= 0 || align & (align - 1) != 0 {
-                    ffi::luaL_error(
-                        lua,
-                        c"alignment %d is not a power of 2".as_ptr(),
-                        align,
-                    );
+                    ffi::luaL_error(lua, c"alignment %d is not a power of 2".as_ptr(), align);
                 }
                 self.align = align as usize;
             }

@@ -84,7 +84,15 @@ unsafe extern "C-unwind" fn fill(lua: *mut lua_State) -> c_int {
     open_library(lua, c"string", ffi::luaopen_string);
     open_library(lua, c"math", ffi::luaopen_math);
     heap::of(lua).originals = Some(originals(lua));
-    for name in [c"dofile", c"loadfile", c"print", c"newproxy"] {
+    // Redis has no environments either.
+    for name in [
+        c"dofile",
+        c"getfenv",
+        c"loadfile",
+        c"newproxy",
+        c"print",
+        c"setfenv",
+    ] {
         ffi::lua_pushnil(lua);
         ffi::lua_setglobal(lua, name.as_ptr());
     }

@@ -416,6 +416,7 @@ impl Vm {
         self.prepare(function, keys, args);
         let state = ScriptState {
             client: id,
+            db: server.client(id).db,
             resp3: false,
             read_only: call.read_only || (flags.declared && flags.no_writes),
             repeated_by: 3,
