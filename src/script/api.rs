@@ -440,9 +440,14 @@ pub(super) unsafe fn tick(lua: *mut lua_State) {
     heap.ticks += 1;
     if heap.ticks >= TICKS {
         heap.ticks = 0;
-        if interrupt(lua) {
-            raise_kill(lua);
-        }
+        look_at_time(lua);
+    }
+}
+
+/// As the hook does, for what may take long in few instructions.
+pub(super) unsafe fn look_at_time(lua: *mut lua_State) {
+    if interrupt(lua) {
+        raise_kill(lua);
     }
 }
 

@@ -24,6 +24,9 @@ const PATTERN_BYTES_MAX: usize = 4096;
 /// Elements that `table.insert` may move beyond those that there are.
 const EMPTY_MOVED_MAX: i64 = 1 << 20;
 
+/// Strings from here on take long to build, bytes.
+const LONG_BYTES: usize = 1 << 18;
+
 /// Functions of the globals.
 pub(super) const GLOBALS: &[(&CStr, Function)] = &[
     (c"collectgarbage", collectgarbage),
@@ -376,6 +379,10 @@ unsafe extern "C-unwind" fn string_rep(lua: *mut lua_State) -> c_int {
         .is_none_or(|bytes| bytes > BYTES_MAX)
     {
         return ffi::luaL_error(lua, c"not enough memory".as_ptr());
+    }
+    // A few of these can take longer than very many instructions.
+    if count as usize * len > LONG_BYTES {
+        api::look_at_time(lua);
     }
     (originals(lua).rep)(lua)
 }

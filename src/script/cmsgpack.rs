@@ -212,7 +212,8 @@ impl<'a> Input<'a> {
                 ffi::lua_pushnumber(lua, number);
             }
             0xcc..=0xcf => {
-                let number = self.number(1 << (kind - 0xcc))?;
+                // Redis: the widest counts as signed.
+                let number = self.number(1 << (kind - 0xcc))? as i64;
                 ffi::lua_pushnumber(lua, number as f64);
             }
             0xd0 => {

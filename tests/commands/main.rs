@@ -12,6 +12,7 @@ mod list;
 mod notify;
 mod observing;
 mod pubsub;
+mod scripting;
 mod server;
 mod set;
 mod sort;
