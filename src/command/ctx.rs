@@ -62,6 +62,8 @@ pub struct Caller<'a> {
     pub user: &'a User,
     /// The command.
     pub command: &'a Entry,
+    /// A script calls it.
+    pub from_script: bool,
 }
 
 /// The context of one call.

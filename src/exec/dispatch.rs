@@ -229,6 +229,7 @@ pub(super) fn call(
                 caller: Caller {
                     user: &client.user,
                     command: &server.registry[command],
+                    from_script: server.scripts.calling,
                 },
                 woken_by,
             })

@@ -430,10 +430,18 @@ impl<'a> Reply<'a> {
     /// A big number that a user wrote.
     pub fn big_number_bytes(&mut self, digits: &[u8]) {
         if self.resp3 {
-            self.line(b'(', digits)
-        } else {
-            self.bulk(digits)
+            return self.line(b'(', digits);
         }
+        self.header(b'$', digits.len() as i64);
+        let line_ends = |byte: &u8| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                *byte
+            }
+        };
+        self.out.buf.extend(digits.iter().map(line_ends));
+        self.out.raw(b"\r\n");
     }
 
     /// Text with a format that a user wrote: it is cut, or filled up with

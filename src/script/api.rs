@@ -165,7 +165,7 @@ unsafe fn execute(lua: *mut lua_State, run: &mut Run) -> bool {
     let count = ffi::lua_gettop(lua);
     let refused: Option<&[u8]> = if count == 0 {
         Some(b"ERR Please specify at least one argument for this redis lib call")
-    } else if ffi::lua_checkstack(lua, 4) == 0 || !strings(lua, count) {
+    } else if !strings(lua, count) {
         Some(b"ERR Lua redis lib command arguments must be strings or integers")
     } else {
         None

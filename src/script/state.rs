@@ -104,10 +104,6 @@ unsafe extern "C-unwind" fn fill(lua: *mut lua_State) -> c_int {
         set_functions(lua, functions);
         ffi::lua_pop(lua, 1);
     }
-    ffi::lua_getfield_(lua, -1, c"string".as_ptr());
-    ffi::lua_pushnil(lua);
-    ffi::lua_setfield(lua, -2, c"dump".as_ptr());
-    ffi::lua_pop(lua, 1);
 
     let libraries: [(&CStr, unsafe fn(*mut lua_State)); 5] = [
         (c"redis", api::open),

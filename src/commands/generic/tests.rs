@@ -66,6 +66,7 @@ impl World {
             caller: Caller {
                 user: &user,
                 command: &registry[registry.find(argv[0]).unwrap()],
+                from_script: false,
             },
             woken_by: None,
         })

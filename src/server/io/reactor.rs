@@ -315,6 +315,10 @@ impl<D: Driver> Reactor<D> {
         self.batch.clear();
         self.arena_used = 0;
         others.into_iter().for_each(|thread| shared.wake(thread));
+        if exit != ShutdownState::None {
+            // Nobody is let in who could see that his predecessor is gone.
+            self.listeners.clear();
+        }
         self.flush();
         match exit {
             ShutdownState::None => None,
