@@ -26,6 +26,9 @@ pub mod bottom {
     pub const COUNT: c_int = 3;
 }
 
+/// Pushes a library.
+type Open = unsafe fn(*mut lua_State);
+
 /// Instructions between two looks at the time.
 const HOOK_INSTRUCTIONS: c_int = 100_000;
 
@@ -105,7 +108,7 @@ unsafe extern "C-unwind" fn fill(lua: *mut lua_State) -> c_int {
         ffi::lua_pop(lua, 1);
     }
 
-    let libraries: [(&CStr, unsafe fn(*mut lua_State)); 5] = [
+    let libraries: [(&CStr, Open); 5] = [
         (c"redis", api::open),
         (c"cjson", cjson::open),
         (c"cmsgpack", cmsgpack::open),
