@@ -1,12 +1,14 @@
 //! The state that commands execute on. One lock guards all of it; whoever
 //! holds the lock is the executor.
 
+mod aof;
 mod blocking;
 mod client;
 mod clients;
 mod describe;
 mod figures;
 pub mod hooks;
+mod journal;
 mod lifecycle;
 mod notify;
 pub mod peers;
@@ -17,11 +19,13 @@ mod shutdown;
 mod transactions;
 mod upkeep;
 
+pub use aof::{Aof, AofState};
 pub use blocking::{Blocked, DeniedReply, Wait, Waiting};
 pub use client::{
     Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
 };
 pub use clients::Clients;
+pub use journal::{Journal, Sink, Unit};
 pub use pubsub::{Channels, PubSub, Subscriptions, Topic};
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState, random_hex};
 pub use shutdown::ShutdownError;

@@ -47,6 +47,7 @@ impl Server {
                  data in memory is lost"
             );
         }
+        self.finish_aof();
         self.shutdown = ShutdownState::Exit(0);
         Ok(())
     }

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use super::dispatch;
+use super::{dispatch, settle};
 use crate::command::ctx::CmdError;
 use crate::command::registry::CommandId;
 use crate::engine::{
@@ -40,6 +40,8 @@ pub fn after_command(server: &mut Server) {
             serve_key(server, db, &key);
         }
     }
+    // A key may have been found expired that nobody was served from.
+    settle::settle(server);
 }
 
 fn serve_key(server: &mut Server, db: DbIndex, key: &[u8]) {
@@ -70,7 +72,9 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
     let mark = dispatch::begin_reply(server.client(id));
     let command = blocked.command;
     let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
-    if dispatch::finish_run(server, id, command, &argv, result).is_some() {
+    let wait = dispatch::finish_run(server, id, command, &argv, result);
+    dispatch::end_unit(server, command);
+    if wait.is_some() {
         dispatch::release_kept(server.client(id));
         server.waiting.put(id, blocked);
         return;

@@ -48,6 +48,7 @@ pub fn check(
     passage.authenticated()?;
     passage.protected()?;
     passage.allowed_in_multi()?;
+    passage.disk_works()?;
     passage.allowed_to_subscribers()?;
     passage.not_paused()?;
     Ok(id)
@@ -116,6 +117,30 @@ impl Passage<'_> {
         Ok(())
     }
 
+    /// Whether a call writes; of a transaction it is what was queued that
+    /// counts.
+    #[inline]
+    fn writes(&self, flags: u32) -> bool {
+        let queued = match &self.client.transaction {
+            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
+            _ => 0,
+        };
+        (self.command.flags | queued) & flags != 0
+    }
+
+    /// What could not be logged is not executed. Redis: PING tells, too.
+    #[inline]
+    fn disk_works(&self) -> Result<(), CmdError> {
+        let Some(text) = self.server.aof.trouble() else {
+            return Ok(());
+        };
+        if self.writes(flag::WRITE) || self.command.full_name() == "ping" {
+            let line = format!("MISCONF Errors writing to the AOF file: {text}");
+            return Err(CmdError::line(line.into_bytes()));
+        }
+        Ok(())
+    }
+
     /// In RESP2 all that a subscriber receives counts as messages.
     #[inline]
     fn allowed_to_subscribers(&self) -> Result<(), CmdError> {
@@ -138,12 +163,7 @@ impl Passage<'_> {
             return Ok(());
         };
         const WRITES: u32 = flag::WRITE | flag::MAY_REPLICATE;
-        // Of a transaction it is what was queued that counts.
-        let queued = match &self.client.transaction {
-            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
-            _ => 0,
-        };
-        let writes = (self.command.flags | queued) & WRITES != 0;
+        let writes = self.writes(WRITES);
         let held = match pause.what {
             Pause::All => true,
             Pause::Write => writes,

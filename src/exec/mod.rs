@@ -5,4 +5,6 @@ pub mod dispatch;
 pub mod gates;
 pub mod monitor;
 pub mod multi;
+mod propagate;
+pub mod replay;
 pub mod settle;

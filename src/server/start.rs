@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use super::cron::Cron;
 use super::daemon::{self, Environment, PidFile, Supervisor};
-use super::io::{Reactor, Shared};
+use super::io::{DiskAlarm, Reactor, Shared};
 use super::listen::Listening;
 use super::log::{self, Destination, Role};
 use super::oom::OomScore;
@@ -20,6 +20,7 @@ use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
 use crate::engine::{Server, ShutdownState};
+use crate::exec::replay;
 use crate::stats::memory::allocator_name;
 use crate::util::collate;
 use crate::version::{REDIS_VERSION, REDSTART_VERSION};
@@ -129,12 +130,7 @@ fn read_config(arguments: Arguments) -> Result<(Config, Registry), Fatal> {
 /// What is asked for and not there yet: better no server than one whose users
 /// believe in it.
 fn refuse_missing(config: &Config) -> Result<(), Fatal> {
-    let missing: [(bool, &str, &str); 6] = [
-        (
-            config.appendonly,
-            "appendonly yes",
-            "nothing would be written to disk",
-        ),
+    let missing: [(bool, &str, &str); 5] = [
         (
             !config.aclfile.is_empty(),
             "aclfile",
@@ -344,6 +340,7 @@ impl Program {
                 })),
                 dial: Some(Box::new(peer::dial)),
             };
+            server.aof.alarm = Arc::new(DiskAlarm(Arc::downgrade(&shared)));
             crash::watch(&mut *server);
         }
         signals::listen(shared.clone()).map_err(failed)?;
@@ -363,6 +360,7 @@ impl Program {
         }
         let first = reactors.pop().ok_or("no I/O thread")?;
         tracing::warn!("Server initialized");
+        load(&mut shared.server.lock())?;
         tracing::info!("Ready to accept connections");
         supervisor.ready();
         let result = first.run().map_err(failed);
@@ -394,6 +392,18 @@ impl Program {
         tracing::warn!("Can't restart: {error}");
         Err("failed to restart the server. Check server logs.".into())
     }
+}
+
+/// Brings back what was saved. What went wrong is logged already, and nothing
+/// may be logged after it.
+fn load(server: &mut Server) -> Result<(), Fatal> {
+    if !server.config.appendonly {
+        return Ok(());
+    }
+    let loaded = replay::load_log(server);
+    loaded
+        .and_then(|()| server.open_aof())
+        .map_err(|()| String::new())
 }
 
 fn destination(config: &Config) -> Destination {

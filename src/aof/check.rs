@@ -1,0 +1,1 @@
+//! redis-check-aof.
