@@ -93,6 +93,8 @@ pub const EXCLUDED: &[(&str, &str)] = &[
     ("object|help", "our own words"),
     ("pfselftest", "takes its time, and has no arguments"),
     ("psubscribe", "changes what a connection may do"),
+    ("pubsub|help", "our own words"),
+    ("punsubscribe", "replies once for each pattern"),
     ("psync", "turns a connection into a stream"),
     ("quit", "ends the connection"),
     ("replconf", "internal to replication"),
@@ -103,8 +105,10 @@ pub const EXCLUDED: &[(&str, &str)] = &[
     ("slowlog", "measured times"),
     ("ssubscribe", "changes what a connection may do"),
     ("subscribe", "changes what a connection may do"),
+    ("sunsubscribe", "replies once for each channel"),
     ("sync", "turns a connection into a stream"),
     ("time", "the time"),
+    ("unsubscribe", "replies once for each channel"),
     ("wait", "needs replication"),
 ];
 
