@@ -11,7 +11,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::member::{Member, MemberRef, Payload};
 use super::ordered::{MemberKey, Ordered};
-use super::table::{KeyHasher, Table};
+use super::table::{KeyHasher, Sink, Table};
 
 /// Members ahead of the one being visited that are brought into the cache.
 const PREFETCH: usize = 12;
@@ -72,6 +72,16 @@ impl Scored {
         &self.members
     }
 
+    /// Has every member go to a sink as it is now: `Table::freeze`.
+    pub fn freeze(&mut self, sink: Box<dyn Sink<Member>>) {
+        self.members.freeze(sink);
+    }
+
+    /// Goes on with that: `Table::thaw`.
+    pub fn thaw(&mut self, buckets: usize) -> bool {
+        self.members.thaw(buckets)
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         self.order.len()
@@ -99,11 +109,11 @@ impl Scored {
         let hash = self.members.hasher().hash(name);
         match self.members.find(hash, name) {
             Some(loc) => {
-                let member = self.members.entry(loc);
-                let old = member.score();
+                let old = self.members.entry(loc).score();
                 if let Some(new) = decide(Some(old)).filter(|new| *new != old) {
+                    self.members.preserve(hash);
                     self.order.update(old, name, new);
-                    member.set_score(new);
+                    self.members.entry(loc).set_score(new);
                 }
             }
             None => {

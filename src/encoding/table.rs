@@ -21,6 +21,7 @@
 //! shard and elements are owned by the table and freed with it.
 #![allow(unsafe_code)]
 
+mod frozen;
 mod shard;
 
 use std::hash::{BuildHasher, Hasher};
@@ -31,6 +32,8 @@ use ahash::RandomState;
 use rand::Rng;
 
 use crate::util::prefetch;
+use frozen::Frozen;
+pub use frozen::Sink;
 use shard::{
     ADDRESS, BUCKETS_MAX, Bucket, EXPIRES, LOAD_MAX, SIZES, SLOTS, Shard, buckets_for, owned,
     tag_of, view, word_of,
@@ -141,6 +144,8 @@ pub struct Table<E: Element> {
     expires: usize,
     shards: usize,
     bytes: usize,
+    /// What a running snapshot is still owed.
+    frozen: Option<Box<Frozen<E>>>,
     elements: PhantomData<E>,
 }
 
@@ -158,6 +163,7 @@ impl<E: Element> Table<E> {
             expires: 0,
             shards: 0,
             bytes: 0,
+            frozen: None,
             elements: PhantomData,
         }
     }
@@ -195,6 +201,7 @@ impl<E: Element> Table<E> {
         Table {
             hasher: self.hasher.clone(),
             directory,
+            frozen: None,
             elements: PhantomData,
             ..*self
         }
@@ -328,6 +335,7 @@ impl<E: Element> Table<E> {
 
     /// Puts in an entry whose key is not there yet.
     pub fn insert(&mut self, hash: u64, entry: E) -> Loc {
+        self.preserve(hash);
         let mut shard = match self.shard(hash) {
             Some(shard) => shard,
             None => {
@@ -352,6 +360,7 @@ impl<E: Element> Table<E> {
 
     /// Takes an entry out.
     pub fn remove(&mut self, loc: Loc) -> E {
+        self.preserve_at(loc);
         let (shard, bucket, slot) = self.at(loc);
         let word = shard.take(bucket, slot);
         assert!(word != 0, "a location of an entry");
@@ -363,6 +372,7 @@ impl<E: Element> Table<E> {
 
     /// Changes an entry; the function may give it another allocation.
     pub fn update(&mut self, loc: Loc, change: impl FnOnce(E) -> E) {
+        self.preserve_at(loc);
         let (shard, index, slot) = self.at(loc);
         let bucket = shard.bucket(index);
         let old = bucket.slots[slot];
@@ -377,6 +387,7 @@ impl<E: Element> Table<E> {
 
     /// Changes a boxed value in place.
     pub fn with_entry<R>(&mut self, loc: Loc, change: impl FnOnce(&mut E) -> R) -> R {
+        self.preserve_at(loc);
         let (shard, index, slot) = self.at(loc);
         let word = shard.bucket(index).slots[slot];
         assert!(word != 0, "a location of an entry");
@@ -384,6 +395,15 @@ impl<E: Element> Table<E> {
         let result = change(&mut entry);
         std::mem::forget(entry); // Still owned by the slot.
         result
+    }
+
+    /// As [`Table::preserve`], of the element at a location.
+    #[inline]
+    fn preserve_at(&mut self, loc: Loc) {
+        if self.frozen.is_some() {
+            let hash = self.hasher.hash(self.entry(loc).key());
+            self.preserve(hash);
+        }
     }
 
     fn account(&mut self, shard: Shard, added: bool) {
@@ -541,6 +561,7 @@ impl<E: Element> Table<E> {
         }
         // What is replaced is dropped, and must not free them again.
         self.directory.clear();
+        // Whatever a snapshot was owed has been handed over, being removed.
         *self = Table::new(self.hasher.clone());
     }
 
@@ -565,46 +586,50 @@ impl<E: Element> Table<E> {
         marks: u64,
         mut visit: impl FnMut(E::View<'t>),
     ) -> u64 {
+        self.scan_words(cursor, |_, _, word| {
+            if word & marks == marks {
+                view::<E>(word).into_iter().for_each(&mut visit);
+            }
+        })
+    }
+
+    /// As [`Table::scan`], of slot words, each with as many leading bits of the
+    /// hash as are known without looking at the element, and their number.
+    fn scan_words(&self, cursor: u64, mut visit: impl FnMut(u64, u32, u64)) -> u64 {
         let bound = cursor << 16;
         let Some(shard) = self.shard(bound) else {
             return 0;
         };
         let depth = u32::from(shard.depth());
-        let home = shard.home(Table::<E>::pos(shard, bound));
-        self.visit_home(shard, home, marks, &mut visit);
-        // The first position that belongs to the next bucket.
-        let buckets = shard.buckets() as u64;
-        let next = ((home as u64 + 1) << 16).div_ceil(buckets);
         let prefix = if depth == 0 {
             0
         } else {
             bound >> (64 - depth) << (64 - depth)
         };
+        let home = shard.home(Table::<E>::pos(shard, bound));
+        let known_bits = depth + 16;
+        visit_home(shard, home, |word| {
+            visit(prefix | (word >> 48 << 48 >> depth), known_bits, word);
+        });
+        // The first position that belongs to the next bucket.
+        let buckets = shard.buckets() as u64;
+        let next = ((home as u64 + 1) << 16).div_ceil(buckets);
         let step = u128::from(next) << (48 - depth);
         let bound = u128::from(prefix) + step;
         (bound >> 16) as u64 & (u64::MAX >> 16)
     }
 
-    /// Visits the elements whose home is this bucket.
-    fn visit_home<'t>(
-        &'t self,
-        shard: Shard,
-        home: usize,
-        marks: u64,
-        visit: &mut impl FnMut(E::View<'t>),
-    ) {
-        let mut index = home;
-        for _ in 0..shard.buckets() {
-            let bucket = shard.bucket(index);
-            for word in bucket.slots {
-                if word != 0 && word & marks == marks && shard.home(word >> 48) == home {
-                    view::<E>(word).into_iter().for_each(&mut *visit);
+    /// Asks for the elements of a bucket a little behind the one at a cursor.
+    fn prefetch_ahead(&self, cursor: u64) {
+        let bound = cursor << 16;
+        if let Some(shard) = self.shard(bound) {
+            let home = shard.home(Table::<E>::pos(shard, bound));
+            let ahead = home + shard::BUCKETS_AHEAD;
+            if ahead < shard.buckets() {
+                for word in shard.bucket(ahead).slots {
+                    prefetch::line(word & ADDRESS);
                 }
             }
-            if bucket.passed() == 0 {
-                return;
-            }
-            index = shard.next(index);
         }
     }
 
@@ -749,6 +774,23 @@ impl<E: Element> Table<E> {
     }
 }
 
+/// Visits the slot words whose home is this bucket.
+fn visit_home(shard: Shard, home: usize, mut visit: impl FnMut(u64)) {
+    let mut index = home;
+    for _ in 0..shard.buckets() {
+        let bucket = shard.bucket(index);
+        for word in bucket.slots {
+            if word != 0 && shard.home(word >> 48) == home {
+                visit(word);
+            }
+        }
+        if bucket.passed() == 0 {
+            return;
+        }
+        index = shard.next(index);
+    }
+}
+
 /// The first slot word of a bucket that a hash may belong to, if any.
 #[inline]
 fn first_match(bucket: &Bucket, hash: u64) -> Option<u64> {
@@ -772,6 +814,7 @@ fn prefetch_match(bucket: &Bucket, hash: u64) -> bool {
 
 impl<E: Element> Drop for Table<E> {
     fn drop(&mut self) {
+        self.thaw_all();
         for shard in self.distinct_shards() {
             for (_, word) in shard.words() {
                 drop(owned::<E>(word));

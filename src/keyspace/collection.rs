@@ -202,7 +202,7 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
     pub fn replace(&mut self, value: T) {
         self.modified = true;
         if let Held::Boxed(object) = std::mem::replace(&mut self.held, Held::Owned(value)) {
-            self.db.keyspace.lazyfree.object_if_big(object);
+            self.db.keyspace.free_object(object);
         }
     }
 
@@ -245,7 +245,7 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
         };
         if value.is_empty() {
             self.delete();
-            return self.db.keyspace.lazyfree.object_if_big(object);
+            return self.db.keyspace.free_object(object);
         }
         match value.as_packed() {
             Some((kind, bytes)) if self.modified && bytes.len() <= PACKED_BACK_BYTES => {

@@ -79,6 +79,8 @@ impl Str {
 /// One database.
 pub struct Db {
     table: Table<Entry>,
+    /// What names it when databases are exchanged or emptied.
+    pub(super) id: u64,
     /// Where active expiry goes on.
     pub(super) expire_cursor: u64,
     /// Average time to live of sampled keys, milliseconds.
@@ -86,8 +88,9 @@ pub struct Db {
 }
 
 impl Db {
-    pub(super) fn new(hasher: &KeyHasher) -> Db {
+    pub(super) fn new(hasher: &KeyHasher, id: u64) -> Db {
         Db {
+            id,
             table: Table::new(hasher.clone()),
             expire_cursor: 0,
             avg_ttl_ms: 0,
@@ -97,6 +100,10 @@ impl Db {
     /// The keys, expired ones included.
     pub fn table(&self) -> &Table<Entry> {
         &self.table
+    }
+
+    pub(super) fn table_mut(&mut self) -> &mut Table<Entry> {
+        &mut self.table
     }
 
     pub(super) fn into_table(self) -> Table<Entry> {
@@ -187,15 +194,25 @@ impl<'a> DbRef<'a> {
         Some(loc)
     }
 
+    /// Has a running snapshot take what it needs of an entry that is about to
+    /// change.
+    pub(super) fn before_change_at(&mut self, loc: Loc) {
+        if self.keyspace.in_snapshot() {
+            let hash = self.keyspace.hash(self.table().entry(loc).key());
+            self.keyspace.before_change(self.index, hash);
+        }
+    }
+
     fn expire_at(&mut self, loc: Loc) {
         if self.keyspace.hide_expired {
             return;
         }
+        self.before_change_at(loc);
         let entry = self.table_mut().remove(loc);
         let (index, keyspace) = (self.index, &mut *self.keyspace);
         keyspace.stats.expired += 1;
         keyspace.effects.expired(index, entry.view().key());
-        keyspace.lazyfree.entry(entry);
+        keyspace.free_entry(entry);
     }
 
     /// Deletes a key if its time has come; true when it did.
@@ -309,6 +326,9 @@ impl<'a> DbRef<'a> {
     #[inline]
     pub(super) fn find_for_edit(&mut self, key: &[u8]) -> Option<Loc> {
         let loc = self.find(key)?;
+        if self.keyspace.in_snapshot() {
+            self.before_change_at(loc);
+        }
         if !self.no_touch {
             self.mark_used(loc);
         }
@@ -349,6 +369,10 @@ impl<'a> DbRef<'a> {
 
     fn insert_entry(&mut self, key: &[u8], entry: Entry) -> Loc {
         let hash = self.keyspace.hash_of(key);
+        if self.keyspace.in_snapshot() {
+            self.keyspace.before_change(self.index, hash);
+            self.keyspace.note_moved(self.index, entry.view());
+        }
         let kind = entry.view().value_type();
         if kind.can_be_awaited() {
             self.keyspace.effects.ready(self.index, key);
@@ -386,13 +410,14 @@ impl<'a> DbRef<'a> {
             None => false,
             Some(loc) => {
                 let entry = self.take(loc, event);
-                self.keyspace.lazyfree.entry(entry);
+                self.keyspace.free_entry(entry);
                 true
             }
         }
     }
 
     pub(super) fn take(&mut self, loc: Loc, event: Event) -> Entry {
+        self.before_change_at(loc);
         let entry = self.table_mut().remove(loc);
         let effects = &mut self.keyspace.effects;
         effects.touched(self.index, entry.view().key());
@@ -405,8 +430,9 @@ impl<'a> DbRef<'a> {
     /// which is all that anybody is told.
     pub fn discard(&mut self, key: &[u8]) {
         if let Some(loc) = self.find(key) {
+            self.before_change_at(loc);
             let entry = self.table_mut().remove(loc);
-            self.keyspace.lazyfree.entry(entry);
+            self.keyspace.free_entry(entry);
         }
     }
 

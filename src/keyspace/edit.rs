@@ -106,7 +106,7 @@ impl<'a> Edit<'a> {
                 .table_mut()
                 .with_entry(loc, |entry| entry.take_boxed());
             if let Some(object) = object {
-                self.db.keyspace.lazyfree.object(object);
+                self.db.keyspace.free_object(object);
             }
         }
     }
@@ -189,7 +189,7 @@ impl<'a> Edit<'a> {
     pub fn remove(mut self, event: Event) {
         let loc = self.loc;
         let entry = self.db.take(loc, event);
-        self.db.keyspace.lazyfree.entry(entry);
+        self.db.keyspace.free_entry(entry);
     }
 
     /// Deletes the key because its new time lies in the past.

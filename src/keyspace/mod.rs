@@ -12,6 +12,7 @@ pub mod effects;
 pub mod entry;
 pub mod expire;
 pub mod lazyfree;
+pub mod snapshot;
 mod taken;
 
 pub use collection::{CollectionEdit, PACKED_INLINE_BYTES_MAX};
@@ -66,6 +67,10 @@ pub struct Keyspace {
     hint: (usize, usize, u64),
     /// Room to change packed collections in.
     scratch: Vec<u8>,
+    /// The snapshot that runs.
+    snapshot: Option<Box<snapshot::Snapshot>>,
+    /// Of the next database that is made.
+    next_db_id: u64,
 }
 
 impl Keyspace {
@@ -73,7 +78,7 @@ impl Keyspace {
     pub fn new(count: usize) -> Keyspace {
         let hasher = KeyHasher::new();
         Keyspace {
-            dbs: (0..count).map(|_| Db::new(&hasher)).collect(),
+            dbs: (0..count).map(|id| Db::new(&hasher, id as u64)).collect(),
             hasher,
             now_ms: 0,
             access: AccessPolicy::default(),
@@ -84,6 +89,8 @@ impl Keyspace {
             lazyfree: LazyFree::start(),
             hint: (0, 0, 0),
             scratch: Vec::new(),
+            snapshot: None,
+            next_db_id: count as u64,
         }
     }
 
@@ -161,13 +168,16 @@ impl Keyspace {
     /// Empties a database; gives the number of keys it had. In the background,
     /// only taking the table out costs anything here.
     pub fn flush(&mut self, index: DbIndex, in_background: bool) -> usize {
-        let fresh = Db::new(&self.hasher);
+        let fresh = Db::new(&self.hasher, self.next_db_id);
+        self.next_db_id += 1;
         let old = std::mem::replace(self.db_mut(index), fresh);
         let removed = old.table().len();
         if removed > 0 {
             self.effects.flushed(index);
         }
-        if in_background {
+        if let Some(old) = self.detach(old)
+            && in_background
+        {
             self.lazyfree.table(old.into_table());
         }
         removed

@@ -74,6 +74,7 @@ impl DbRef<'_> {
     /// Takes a live key's value and expiry out, without events (RENAME, MOVE).
     pub fn take_value(&mut self, key: &[u8]) -> Option<TakenValue> {
         let loc = self.find(key)?;
+        self.before_change_at(loc);
         let mut entry = self.table_mut().remove(loc);
         self.keyspace.effects.touched(self.index, key);
         let (expire, clock) = (entry.view().expire(), entry.view().clock());

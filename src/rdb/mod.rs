@@ -6,6 +6,7 @@
 //! bounds-checked, validates all that it takes in, and never allocates ahead
 //! of the bytes that have arrived.
 
+pub mod frame;
 mod load;
 pub mod payload;
 mod read;
@@ -17,7 +18,7 @@ mod zipmap;
 
 pub use load::{Limits, load};
 pub use read::{Reader, Source, StreamSource};
-pub use write::Encoder;
+pub use write::{Encoder, Uncompressed};
 
 /// The version of the format that is written (Redis 7.0).
 pub const VERSION: u16 = 10;

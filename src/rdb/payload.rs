@@ -8,7 +8,7 @@ use crc::{CRC_64_REDIS, Crc, Table};
 use super::{Encoder, VERSION, VERSION_READ_MAX};
 use crate::types::ValueView;
 
-static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+pub(super) static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
 const CHECKSUM_BYTES: usize = 8;
 const FOOTER_BYTES: usize = 2 + CHECKSUM_BYTES;

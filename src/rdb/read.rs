@@ -16,6 +16,13 @@ pub trait Source {
     fn take(&mut self, len: usize) -> Result<&[u8], LoadError>;
 }
 
+impl Reader<&[u8]> {
+    /// Whether all bytes were read.
+    pub fn is_at_end(&self) -> bool {
+        self.source.is_empty()
+    }
+}
+
 impl Source for &[u8] {
     #[inline]
     fn take(&mut self, len: usize) -> Result<&[u8], LoadError> {
@@ -98,7 +105,7 @@ impl<S: Source> Reader<S> {
         self.source
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], LoadError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], LoadError> {
         let mut bytes = [0; N];
         bytes.copy_from_slice(self.source.take(N)?);
         Ok(bytes)

@@ -17,7 +17,7 @@ pub use zset::{
 };
 
 use crate::encoding::member::Member;
-use crate::encoding::table::Table;
+use crate::encoding::table::{Sink, Table};
 
 /// Data types, as TYPE names them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,6 +120,33 @@ impl Object {
     /// The packed bytes of a collection that is packed.
     pub fn as_packed(&self) -> Option<(Packed, &[u8])> {
         ask!(self, _string => None, value => value.as_packed())
+    }
+
+    /// Has the members of a big collection go to a sink as they are now
+    /// (`Table::freeze`); their number, 0 where there is no table of them.
+    pub fn freeze_members(&mut self, sink: Box<dyn Sink<Member>>) -> usize {
+        match self {
+            Object::Set(Set::Table(table)) | Object::Hash(Hash::Table(table)) => {
+                table.freeze(sink);
+                table.len()
+            }
+            Object::Zset(Zset::Big(scored)) => {
+                scored.freeze(sink);
+                scored.len()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Goes on with that (`Table::thaw`); true when it is done.
+    pub fn thaw_members(&mut self, buckets: usize) -> bool {
+        match self {
+            Object::Set(Set::Table(table)) | Object::Hash(Hash::Table(table)) => {
+                table.thaw(buckets)
+            }
+            Object::Zset(Zset::Big(scored)) => scored.thaw(buckets),
+            _ => true,
+        }
     }
 
     /// Panics when the structure contradicts itself (tests).

@@ -2,9 +2,11 @@
 //!
 //! A chain of boxes would be slow to seek in, one array slow to insert into
 //! and, with millions of nodes, to grow. So it is a sequence of chunks of up
-//! to [`CHUNK_NODES`] nodes, each chunk with its number of elements.
+//! to [`CHUNK_NODES`] nodes, each chunk with its number of elements. Copies
+//! share their chunks until one of them changes (snapshots, COPY).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::node::Node;
 
@@ -19,18 +21,18 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn of(node: Node) -> Chunk {
+    fn of(node: Node) -> Arc<Chunk> {
         let items = node.len();
         let mut nodes = VecDeque::with_capacity(1);
         nodes.push_back(node);
-        Chunk { nodes, items }
+        Arc::new(Chunk { nodes, items })
     }
 }
 
 /// A sequence of nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nodes {
-    chunks: VecDeque<Chunk>,
+    chunks: VecDeque<Arc<Chunk>>,
     nodes: usize,
     items: usize,
 }
@@ -185,7 +187,7 @@ impl Nodes {
     /// Changes a node; what it has of elements is counted anew.
     #[inline]
     pub(super) fn update<R>(&mut self, at: Place, change: impl FnOnce(&mut Node) -> R) -> R {
-        let chunk = &mut self.chunks[at.chunk];
+        let chunk = Arc::make_mut(&mut self.chunks[at.chunk]);
         let node = &mut chunk.nodes[at.node];
         let before = node.len();
         let result = change(node);
@@ -198,6 +200,7 @@ impl Nodes {
     pub(super) fn push_front(&mut self, node: Node) {
         match self.chunks.front_mut() {
             Some(chunk) if chunk.nodes.len() < CHUNK_NODES => {
+                let chunk = Arc::make_mut(chunk);
                 chunk.items += node.len();
                 self.items += node.len();
                 self.nodes += 1;
@@ -216,6 +219,7 @@ impl Nodes {
         self.nodes += 1;
         match self.chunks.back_mut() {
             Some(chunk) if chunk.nodes.len() < CHUNK_NODES => {
+                let chunk = Arc::make_mut(chunk);
                 chunk.items += node.len();
                 chunk.nodes.push_back(node);
             }
@@ -230,7 +234,7 @@ impl Nodes {
         }
         self.items += node.len();
         self.nodes += 1;
-        let chunk = &mut self.chunks[at.chunk];
+        let chunk = Arc::make_mut(&mut self.chunks[at.chunk]);
         chunk.items += node.len();
         chunk.nodes.insert(at.node, node);
         at
@@ -260,13 +264,14 @@ impl Nodes {
 
     /// Makes two chunks of the one of a place; gives where the node then is.
     fn split_chunk(&mut self, at: Place) -> Place {
-        let chunk = &mut self.chunks[at.chunk];
+        let chunk = Arc::make_mut(&mut self.chunks[at.chunk]);
         let half = chunk.nodes.len() / 2;
         let nodes = chunk.nodes.split_off(half);
         let items = nodes.iter().map(Node::len).sum();
         chunk.items -= items;
         chunk.nodes.shrink_to_fit();
-        self.chunks.insert(at.chunk + 1, Chunk { nodes, items });
+        let split = Arc::new(Chunk { nodes, items });
+        self.chunks.insert(at.chunk + 1, split);
         if at.node < half {
             return at;
         }
@@ -279,7 +284,7 @@ impl Nodes {
     /// Removes a node; gives it, and the place of the one that followed.
     /// Places before it keep.
     pub(super) fn remove(&mut self, at: Place) -> (Node, Option<Place>) {
-        let chunk = &mut self.chunks[at.chunk];
+        let chunk = Arc::make_mut(&mut self.chunks[at.chunk]);
         let node = chunk.nodes.remove(at.node).expect("the place of a node");
         chunk.items -= node.len();
         self.items -= node.len();
@@ -295,11 +300,12 @@ impl Nodes {
     /// Joins a chunk that has become small with the next, if both are small.
     fn fill_up(&mut self, at: usize) {
         let joined = |next: &Chunk| self.chunks[at].nodes.len() + next.nodes.len();
-        let fits = |next: &Chunk| joined(next) <= CHUNK_NODES / 2;
+        let fits = |next: &Arc<Chunk>| joined(next) <= CHUNK_NODES / 2;
         if self.chunks.get(at + 1).is_some_and(fits)
             && let Some(mut next) = self.chunks.remove(at + 1)
         {
-            let chunk = &mut self.chunks[at];
+            let chunk = Arc::make_mut(&mut self.chunks[at]);
+            let next = Arc::make_mut(&mut next);
             chunk.nodes.append(&mut next.nodes);
             chunk.items += next.items;
         }
@@ -308,7 +314,9 @@ impl Nodes {
     /// Bytes on the heap beside those of the nodes.
     pub(super) fn overhead_bytes(&self) -> usize {
         let nodes: usize = self.chunks.iter().map(|chunk| chunk.nodes.capacity()).sum();
-        nodes * size_of::<Node>() + self.chunks.capacity() * size_of::<Chunk>()
+        nodes * size_of::<Node>()
+            + self.chunks.len() * (size_of::<Chunk>() + 16)
+            + self.chunks.capacity() * size_of::<Arc<Chunk>>()
     }
 
     /// Panics where a count is wrong or a node is empty.

@@ -26,7 +26,7 @@ const CROWDED_FROM: u32 = 128;
 /// Shards are not split further for being crowded.
 const CROWDED_DEPTH_MAX: u8 = 32;
 /// Buckets whose elements are prefetched while going through a shard.
-const BUCKETS_AHEAD: usize = 3;
+pub(super) const BUCKETS_AHEAD: usize = 3;
 pub(super) const ADDRESS: u64 = 0x0000_ffff_ffff_fff8;
 pub(super) const EXPIRES: u64 = 1;
 

@@ -301,3 +301,65 @@ proptest! {
         }
     }
 }
+
+/// A sink that remembers what it was given; nothing may come twice.
+#[derive(Clone, Default)]
+struct Collected(std::sync::Arc<std::sync::Mutex<HashMap<Vec<u8>, i64>>>);
+
+impl Sink<Member> for Collected {
+    fn put(&mut self, member: crate::encoding::member::MemberRef<'_>) {
+        let value = i64::from_le_bytes(member.value().try_into().expect("8 bytes"));
+        let before = self.0.lock().unwrap().insert(member.key().to_vec(), value);
+        assert_eq!(before, None, "came twice");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_frozen_table_is_written_as_it_was(
+        before in prop::collection::vec((any::<u16>(), any::<i64>()), 0..3000),
+        ops in prop::collection::vec((0u8..8, any::<u16>(), any::<i64>()), 0..6000),
+        end in 0..3,
+    ) {
+        let (mut table, mut model) = (Members::new(KeyHasher::new()), HashMap::new());
+        let key = |number: u16| format!("key:{}", number % 5000).into_bytes();
+        for (number, value) in before {
+            put(&mut table, &key(number), value);
+            model.insert(key(number), value);
+        }
+        let collected = Collected::default();
+        table.freeze(Box::new(collected.clone()));
+        for (op, number, value) in ops {
+            match op {
+                0..=2 => put(&mut table, &key(number), value),
+                3..=6 => drop(delete(&mut table, &key(number))),
+                _ => drop(table.thaw(usize::from(number) % 3)),
+            }
+        }
+        match end {
+            0 => while !table.thaw(7) {},
+            1 => table.thaw_all(),
+            _ => drop(table),
+        }
+        prop_assert_eq!(&*collected.0.lock().unwrap(), &model);
+    }
+}
+
+#[test]
+fn a_frozen_table_that_shrinks_to_a_few_is_written_as_it_was() {
+    let (mut table, mut model) = (Members::new(KeyHasher::new()), HashMap::new());
+    for i in 0..100_000 {
+        let key = format!("key:{i}").into_bytes();
+        put(&mut table, &key, i);
+        model.insert(key, i);
+    }
+    let collected = Collected::default();
+    table.freeze(Box::new(collected.clone()));
+    assert!(!table.thaw(5000));
+    for key in model.keys().take(99_990) {
+        assert!(delete(&mut table, key));
+    }
+    assert!(table.thaw(usize::MAX) && !table.is_frozen());
+    assert_eq!(*collected.0.lock().unwrap(), model);
+    table.check_invariants();
+}
