@@ -548,6 +548,12 @@ impl Server {
         self.sync_aof();
     }
 
+    /// Writes everything, for somebody who reads it then.
+    pub fn settle_aof(&mut self) {
+        self.flush_aof(true);
+        self.aof.wait_for_disk();
+    }
+
     fn sync_aof(&mut self) {
         self.flush_aof(true);
         let Some(syncer) = &self.aof.syncer else {
@@ -576,6 +582,13 @@ impl Server {
     pub fn note_loaded_aof(&mut self, all_bytes: u64, base_bytes: u64) {
         self.aof.current_bytes = all_bytes;
         self.aof.base_bytes = base_bytes;
+        let names = self.aof_names();
+        if let (true, Some(part)) = (self.aof.file.is_some(), self.aof.manifest.incr.last())
+            && let Ok(data) = std::fs::metadata(names.path(&part.name))
+        {
+            // Loading may have cut off its end.
+            (self.aof.incr_bytes, self.aof.synced_bytes) = (data.len(), data.len());
+        }
     }
 }
 

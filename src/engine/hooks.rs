@@ -10,6 +10,9 @@ pub type ApplyEffect = Box<dyn FnMut(&Config, Effect) -> Result<(), String> + Se
 /// Does something to the process; returns only when it failed.
 pub type ProcessAction = Box<dyn FnMut(&Config, Action) -> Result<(), String> + Send>;
 
+/// Loads the append-only file, by running its commands; what failed is logged.
+pub type Replay = fn(&mut Server) -> Result<(), ()>;
+
 /// Things done to the whole process, for DEBUG.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -30,6 +33,8 @@ pub struct Hooks {
     pub act: Option<ProcessAction>,
     /// See [`Dial`].
     pub dial: Option<Dial>,
+    /// See [`Replay`].
+    pub replay: Option<Replay>,
 }
 
 impl Server {

@@ -339,6 +339,7 @@ impl Program {
                     action => crash::act(action),
                 })),
                 dial: Some(Box::new(peer::dial)),
+                replay: Some(replay::load_log),
             };
             server.aof.alarm = Arc::new(DiskAlarm(Arc::downgrade(&shared)));
             crash::watch(&mut *server);

@@ -11,7 +11,7 @@ use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::table::{Command, Group, flag};
 use crate::config::Extra;
 use crate::engine::hooks::Action;
-use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
+use crate::engine::{Client, ClientId, Server, ShutdownRequest, ShutdownState, random_hex};
 use crate::keyspace::ValueKind;
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
 use crate::rdb::payload::skip_checksums;
@@ -64,6 +64,15 @@ const ANY: usize = usize::MAX;
 
 /// All tools. Not commands of their own: ACL and COMMAND know DEBUG only.
 const TOOLS: &[Tool] = &[
+    tool(
+        "AOF-FLUSH-SLEEP",
+        (1, 1),
+        aof_flush_sleep,
+        [
+            "AOF-FLUSH-SLEEP <microsec>",
+            "Sleep before each write to the append-only file.",
+        ],
+    ),
     tool(
         "ASSERT",
         (0, ANY),
@@ -153,7 +162,15 @@ const TOOLS: &[Tool] = &[
             "Print how a small collection is packed to the standard output.",
         ],
     ),
-    tool("LOADAOF", (0, 0), needs_persistence, ["", ""]),
+    tool(
+        "LOADAOF",
+        (0, 0),
+        loadaof,
+        [
+            "LOADAOF",
+            "Write what is left to the append-only file, and load everything from it again.",
+        ],
+    ),
     tool(
         "LOG",
         (1, 1),
@@ -365,6 +382,33 @@ fn needs_persistence(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult
     Err(CmdError::err(
         "This version cannot write or load data files: nothing was saved or loaded",
     ))
+}
+
+fn aof_flush_sleep(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let us = num::parse_i64(args.bytes()?).and_then(|us| u64::try_from(us).ok());
+    server.aof.flush_sleep_us = us.unwrap_or(0);
+    ok(server, client)
+}
+
+fn loadaof(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    server.settle_aof();
+    let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
+    for index in indexes {
+        server.keyspace.flush(index, false);
+    }
+    let replayed = match server.hooks.replay {
+        Some(replay) => replay(server),
+        None => Ok(()),
+    };
+    if replayed.is_err() {
+        // Redis: what is in memory now is not to be trusted.
+        server.shutdown = ShutdownState::Exit(1);
+        return Err(CmdError::err("Error trying to load the append-only file"));
+    }
+    server.drop_history();
+    server.stats.dirty = 0;
+    tracing::warn!("Append Only File loaded by DEBUG LOADAOF");
+    ok(server, client)
 }
 
 fn needs_replication(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
