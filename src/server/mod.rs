@@ -12,3 +12,4 @@ pub mod signals;
 pub mod start;
 pub mod system;
 pub mod title;
+pub mod tools;

@@ -15,7 +15,7 @@ use super::listen::Listening;
 use super::log::{self, Destination, Role};
 use super::oom::OomScore;
 use super::title::Title;
-use super::{crash, peer, signals, system};
+use super::{crash, peer, signals, system, tools};
 use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
@@ -35,6 +35,9 @@ type Fatal = String;
 
 /// Runs the program: `args` are its name and arguments.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(code) = tools::run(&args) {
+        return code;
+    }
     collate::follow_environment();
     log::install();
     let dir = match std::env::current_dir() {
