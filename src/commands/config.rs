@@ -94,7 +94,7 @@ fn config_set(server: &mut Server, client: ClientId, args: Args<'_>) -> CmdResul
     let pairs: Vec<(&[u8], &[u8])> = rest.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     let local_client = server.client(client).is_local();
     let circumstances = Circumstances {
-        loading: false,
+        loading: server.stats.persistence.loading,
         local_client,
     };
     let changes = server

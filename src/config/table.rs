@@ -265,24 +265,24 @@ directives! {
 
     // Snapshots.
     /// When a snapshot is taken by itself; empty: never.
-    save: Vec<SavePoint> = default_save(), "save" special(special::SAVE) MULTI | LATER;
+    save: Vec<SavePoint> = default_save(), "save" special(special::SAVE) MULTI;
     /// Snapshot's file name in `dir`.
     dbfilename: Vec<u8> = b"dump.rdb".to_vec(),
-        "dbfilename" text(check::dbfilename) PROTECTED | LATER;
+        "dbfilename" text(check::dbfilename) PROTECTED;
     /// Compress strings.
     rdbcompression: bool = true, "rdbcompression" yes_no() 0;
     /// Put a CRC64 at the end.
-    rdbchecksum: bool = true, "rdbchecksum" yes_no() IMMUTABLE | LATER;
+    rdbchecksum: bool = true, "rdbchecksum" yes_no() IMMUTABLE;
     /// Delete files that only replication needed.
     rdb_del_sync_files: bool = false, "rdb-del-sync-files" yes_no() LATER;
     /// Force to disk as the file is written.
-    rdb_save_incremental_fsync: bool = true, "rdb-save-incremental-fsync" yes_no() LATER;
+    rdb_save_incremental_fsync: bool = true, "rdb-save-incremental-fsync" yes_no() 0;
     /// Refuse writes after a failed snapshot.
-    stop_writes_on_bgsave_error: bool = true, "stop-writes-on-bgsave-error" yes_no() LATER;
+    stop_writes_on_bgsave_error: bool = true, "stop-writes-on-bgsave-error" yes_no() 0;
     /// Microseconds lost for each key saved, for tests; negative: keys for each microsecond.
-    rdb_key_save_delay_us: i32 = 0, "rdb-key-save-delay" int(i32::MIN, i32::MAX) HIDDEN | LATER;
+    rdb_key_save_delay_us: i32 = 0, "rdb-key-save-delay" int(i32::MIN, i32::MAX) HIDDEN;
     /// Microseconds lost for each key loaded, for tests; negative: keys for each microsecond.
-    key_load_delay_us: i32 = 0, "key-load-delay" int(i32::MIN, i32::MAX) HIDDEN | LATER;
+    key_load_delay_us: i32 = 0, "key-load-delay" int(i32::MIN, i32::MAX) HIDDEN;
     /// Bytes loaded between two looks at the clients.
     loading_process_events_interval_bytes: i64 = 2 << 20,
         "loading-process-events-interval-bytes" int(1024, i32::MAX) HIDDEN | LATER;

@@ -13,6 +13,13 @@ pub type ProcessAction = Box<dyn FnMut(&Config, Action) -> Result<(), String> + 
 /// Loads the append-only file, by running its commands; what failed is logged.
 pub type Replay = fn(&mut Server) -> Result<(), ()>;
 
+/// Runs something on the server, under its lock; false when it is gone.
+pub type Access = Box<dyn Fn(&mut dyn FnMut(&mut Server)) -> bool + Send>;
+/// Work that only needs the server from time to time.
+pub type Task = Box<dyn FnOnce(Access) + Send>;
+/// Has a thread of this name do something.
+pub type Spawn = Box<dyn Fn(&'static str, Task) -> Result<(), String> + Send>;
+
 /// Things done to the whole process, for DEBUG.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -35,6 +42,8 @@ pub struct Hooks {
     pub dial: Option<Dial>,
     /// See [`Replay`].
     pub replay: Option<Replay>,
+    /// See [`Spawn`].
+    pub spawn: Option<Spawn>,
 }
 
 impl Server {
@@ -49,6 +58,17 @@ impl Server {
         match &mut self.hooks.apply {
             Some(apply) => apply(&self.config, effect),
             None => Ok(()),
+        }
+    }
+
+    /// Has a thread do something that only needs the server from time to time.
+    ///
+    /// # Errors
+    /// Why there is no such thread.
+    pub fn spawn(&self, name: &'static str, task: Task) -> Result<(), String> {
+        match &self.hooks.spawn {
+            Some(spawn) => spawn(name, task),
+            None => Err("there is no process around the engine".into()),
         }
     }
 

@@ -10,12 +10,15 @@ mod figures;
 pub mod hooks;
 mod journal;
 mod lifecycle;
+pub mod loading;
 mod notify;
 pub mod peers;
 mod pubsub;
 pub mod running;
+pub mod saving;
 mod server;
 mod shutdown;
+pub mod snapshot_file;
 mod transactions;
 mod upkeep;
 

@@ -11,6 +11,7 @@ use super::hooks::Hooks;
 use super::journal::Journal;
 use super::peers::Peers;
 use super::pubsub::PubSub;
+use super::saving::Saving;
 use super::shutdown::Signalled;
 use super::transactions::Watchers;
 use crate::acl::Users;
@@ -88,6 +89,8 @@ pub struct Server {
     pub replication_id: String,
     /// CLIENT PAUSE.
     pub pause: Option<PauseState>,
+    /// What is being saved.
+    pub saving: Saving,
     /// Stopping.
     pub shutdown: ShutdownState,
     /// Stopping soon, by a signal.
@@ -169,6 +172,7 @@ impl Server {
             run_id,
             replication_id,
             pause: None,
+            saving: Saving::default(),
             shutdown: ShutdownState::None,
             signalled: Signalled::default(),
             running: None,

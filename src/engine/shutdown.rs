@@ -33,19 +33,28 @@ impl Server {
             return Err(ShutdownError::InProgress);
         }
         tracing::warn!("User requested shutdown...");
-        if request.save {
-            tracing::warn!(
-                "Saving at shutdown was asked for, but this version does not write snapshots"
-            );
-            if !request.force {
-                tracing::warn!("Error trying to save the DB, can't exit.");
-                return Err(ShutdownError::CannotSave);
+        if self.saving.saves_rdb() {
+            tracing::warn!("There is a child saving an .rdb. Killing it!");
+        }
+        self.give_up_saving();
+        // What is half loaded must not replace what is on disk.
+        let nosave = request.nosave || self.stats.persistence.loading;
+        let save = (request.save && !self.stats.persistence.loading)
+            || (!nosave && !self.config.save.is_empty());
+        if save {
+            tracing::info!("Saving the final RDB snapshot before exiting.");
+            if self.save_now().is_err() {
+                if request.force {
+                    tracing::warn!("Error trying to save the DB. Exit anyway.");
+                } else {
+                    tracing::warn!("Error trying to save the DB, can't exit.");
+                    tracing::warn!(
+                        "Errors trying to shut down the server. Check the logs for more \
+                         information."
+                    );
+                    return Err(ShutdownError::CannotSave);
+                }
             }
-        } else if !request.nosave && !self.config.save.is_empty() && self.has_keys() {
-            tracing::warn!(
-                "Save points are configured, but this version does not write snapshots: the \
-                 data in memory is lost"
-            );
         }
         self.finish_aof();
         self.shutdown = ShutdownState::Exit(0);
@@ -79,9 +88,5 @@ impl Server {
             tracing::info!("Shutdown manually aborted.");
         }
         waited
-    }
-
-    fn has_keys(&self) -> bool {
-        self.keyspace.dbs().any(|(_, db)| !db.table().is_empty())
     }
 }

@@ -47,8 +47,10 @@ pub fn check(
     passage.arity()?;
     passage.authenticated()?;
     passage.protected()?;
-    passage.allowed_in_multi()?;
+    passage.loaded()?;
+    passage.can_be_saved()?;
     passage.disk_works()?;
+    passage.allowed_in_multi()?;
     passage.allowed_to_subscribers()?;
     passage.not_paused()?;
     Ok(id)
@@ -110,6 +112,34 @@ impl Passage<'_> {
     }
 
     #[inline]
+    fn loaded(&self) -> Result<(), CmdError> {
+        let p = &self.server.stats.persistence;
+        if !p.loading || p.async_loading || self.command.has(flag::LOADING) {
+            return Ok(());
+        }
+        Err(CmdError::coded(
+            "LOADING",
+            "Redis is loading the dataset in memory",
+        ))
+    }
+
+    /// Nobody may believe that data are safe when snapshots fail.
+    #[inline]
+    fn can_be_saved(&self) -> Result<(), CmdError> {
+        if !self.server.cannot_save() || !self.tells_of_disk() {
+            return Ok(());
+        }
+        Err(CmdError::coded(
+            "MISCONF",
+            "Redis is configured to save RDB snapshots, but it's currently unable to persist to \
+             disk. Commands that may modify the data set are disabled, because this instance is \
+             configured to report errors during writes if RDB snapshotting fails \
+             (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
+             the RDB error.",
+        ))
+    }
+
+    #[inline]
     fn allowed_in_multi(&self) -> Result<(), CmdError> {
         if self.client.flags.has(Flags::MULTI) && self.command.has(flag::NO_MULTI) {
             return Err(CmdError::err("Command not allowed inside a transaction"));
@@ -128,17 +158,22 @@ impl Passage<'_> {
         (self.command.flags | queued) & flags != 0
     }
 
-    /// What could not be logged is not executed. Redis: PING tells, too.
+    /// Whether a call is refused when the disk fails. Redis: PING is, too.
+    fn tells_of_disk(&self) -> bool {
+        self.writes(flag::WRITE) || self.command.full_name() == "ping"
+    }
+
+    /// What could not be logged is not executed.
     #[inline]
     fn disk_works(&self) -> Result<(), CmdError> {
         let Some(text) = self.server.aof.trouble() else {
             return Ok(());
         };
-        if self.writes(flag::WRITE) || self.command.full_name() == "ping" {
-            let line = format!("MISCONF Errors writing to the AOF file: {text}");
-            return Err(CmdError::line(line.into_bytes()));
+        if !self.tells_of_disk() {
+            return Ok(());
         }
-        Ok(())
+        let text = format!("Errors writing to the AOF file: {text}");
+        Err(CmdError::coded("MISCONF", text))
     }
 
     /// In RESP2 all that a subscriber receives counts as messages.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{blocking, dispatch, settle};
 use crate::aof::read::{LogReader, ReadFailure};
@@ -11,7 +11,10 @@ use crate::aof::{Manifest, Names, ReadError, os_error_text};
 use crate::command::ctx::Done;
 use crate::command::registry::{CommandId, Lookup};
 use crate::config::PropagationError;
-use crate::engine::{ClientId, Flags, Queued, RawClient, Server};
+use crate::engine::loading::{LoadOptions, LoadRules, OnServer, load_from, seconds};
+use crate::engine::{ClientId, Flags, Queued, RawClient, Server, saving};
+use crate::rdb::file::FileSource;
+use crate::rdb::frame::MAGIC;
 
 /// How a file was loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,19 +33,48 @@ type Failed = ();
 /// # Errors
 /// When a file is missing or cannot be understood; the log says why, in the
 /// last line.
-pub fn load_log(server: &mut Server) -> Result<(), Failed> {
+pub fn load_log(rules: &LoadRules, on_server: OnServer<'_>) -> Result<(), Failed> {
     let start = Instant::now();
+    let mut prepared = None;
+    on_server(&mut |server| prepared = Some(prepare(server)));
+    // Without a server, nobody waits for the data.
+    let Some(prepared) = prepared else {
+        return Ok(());
+    };
+    let (names, manifest) = prepared?;
+    if manifest.is_empty() {
+        return Ok(());
+    }
+    let mut loader = Loader {
+        names,
+        rules,
+        on_server,
+        done_bytes: 0,
+    };
+    loader.files(&manifest)?;
+    tracing::info!("DB loaded from append only file: {}", seconds(start.elapsed()));
+    Ok(())
+}
+
+/// Loads everything again while everybody waits (DEBUG LOADAOF).
+///
+/// # Errors
+/// As [`load_log`].
+pub fn reload_log(server: &mut Server) -> Result<(), Failed> {
+    let limits = crate::commands::generic::dump::limits(&server.config);
+    let rules = LoadRules::of(server, limits);
+    let loaded = load_log(&rules, &mut |run| run(server));
+    server.end_loading(None);
+    loaded
+}
+
+/// What the manifest says; it is the server's from now on.
+fn prepare(server: &mut Server) -> Result<(Names, Manifest), Failed> {
     let names = server.aof_names();
     let mut manifest = read_manifest(&names)?;
     upgrade(server, &names, &mut manifest)?;
     server.aof.manifest = manifest.clone();
-    if manifest.is_empty() {
-        return Ok(());
-    }
-    load_files(server, &names, &manifest)?;
-    let seconds = start.elapsed().as_secs_f32();
-    tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
-    Ok(())
+    Ok((names, manifest))
 }
 
 fn shown(name: &[u8]) -> std::borrow::Cow<'_, str> {
@@ -95,91 +127,185 @@ fn upgrade(server: &Server, names: &Names, manifest: &mut Manifest) -> Result<()
     Ok(())
 }
 
-fn load_files(server: &mut Server, names: &Names, manifest: &Manifest) -> Result<(), Failed> {
-    let mut sizes = Vec::new();
-    for part in manifest.loaded() {
-        let data = std::fs::metadata(names.path(&part.name)).map_err(|error| {
-            let (name, text) = (shown(&part.name), os_error_text(&error));
-            tracing::warn!("Unable to obtain the AOF file {name} length. stat: {text}");
-        })?;
-        sizes.push(data.len());
-    }
-    let total: u64 = sizes.iter().sum();
-    if total == 0 {
-        return Ok(());
-    }
-    begin_loading(server);
-    let mut result = Ok(());
-    for (index, part) in manifest.loaded().enumerate() {
-        let start = Instant::now();
-        let last = index + 1 == sizes.len();
-        let loaded = load_file(server, names, &part.name);
-        if loaded == Ok(Loaded::Whole) || (loaded == Ok(Loaded::Truncated) && last) {
-            let kind = if manifest.base.as_ref() == Some(part) {
-                "base"
-            } else {
-                "incr"
-            };
-            let (name, seconds) = (shown(&part.name), start.elapsed().as_secs_f32());
-            tracing::info!("DB loaded from {kind} file {name}: {seconds:.3} seconds");
-        } else if loaded == Ok(Loaded::Truncated) {
-            tracing::warn!("Fatal error: the truncated file is not the last file");
-            result = Err(());
-        } else {
-            result = Err(());
-        }
-        if result.is_err() {
-            break;
-        }
-    }
-    end_loading(server);
-    let base_bytes = manifest.base.as_ref().map_or(0, |_| sizes[0]);
-    server.note_loaded_aof(total, base_bytes);
-    result
-}
-
-fn begin_loading(server: &mut Server) {
-    server.stats.persistence.loading = true;
+fn begin_loading(server: &mut Server, total_bytes: u64) {
+    server.begin_loading();
+    server.stats.persistence.loading_total_bytes = total_bytes;
     // What expired meanwhile is deleted by the commands that say so.
     server.keyspace.ignore_expiry = true;
     server.keyspace.effects.record_expired = false;
 }
 
 fn end_loading(server: &mut Server) {
-    server.stats.persistence.loading = false;
     server.keyspace.ignore_expiry = false;
     server.note_listeners();
 }
 
-fn load_file(server: &mut Server, names: &Names, name: &[u8]) -> Result<Loaded, Failed> {
-    let path = names.path(name);
-    let opened = File::open(&path).and_then(|file| {
-        let bytes = file.metadata()?.len();
-        Ok((file, bytes))
-    });
-    let name_shown = shown(name);
-    let (mut file, bytes) = opened.map_err(|error| {
-        let text = os_error_text(&error);
-        if error.kind() == std::io::ErrorKind::NotFound {
-            tracing::warn!("The append log file {name_shown} doesn't exist: {text}");
+/// Loads the files of a log.
+struct Loader<'a> {
+    names: Names,
+    rules: &'a LoadRules,
+    on_server: OnServer<'a>,
+    /// Bytes of the files before the current one.
+    done_bytes: u64,
+}
+
+impl Loader<'_> {
+    fn files(&mut self, manifest: &Manifest) -> Result<(), Failed> {
+        let mut sizes = Vec::new();
+        for part in manifest.loaded() {
+            let data = std::fs::metadata(self.names.path(&part.name)).map_err(|error| {
+                let (name, text) = (shown(&part.name), os_error_text(&error));
+                tracing::warn!("Unable to obtain the AOF file {name} length. stat: {text}");
+            })?;
+            sizes.push(data.len());
+        }
+        let total: u64 = sizes.iter().sum();
+        if total == 0 {
+            return Ok(());
+        }
+        (self.on_server)(&mut |server| begin_loading(server, total));
+        let mut result = Ok(());
+        for (index, part) in manifest.loaded().enumerate() {
+            let last = index + 1 == sizes.len();
+            let is_base = manifest.base.as_ref() == Some(part);
+            result = self.part(&part.name, is_base, last);
+            if result.is_err() {
+                break;
+            }
+            self.done_bytes += sizes[index];
+        }
+        let base_bytes = manifest.base.as_ref().map_or(0, |_| sizes[0]);
+        (self.on_server)(&mut |server| {
+            end_loading(server);
+            server.note_loaded_aof(total, base_bytes);
+        });
+        result
+    }
+
+    fn part(&mut self, name: &[u8], is_base: bool, last: bool) -> Result<(), Failed> {
+        let start = Instant::now();
+        let loaded = self.file(name)?;
+        if loaded == Loaded::Truncated && !last {
+            tracing::warn!("Fatal error: the truncated file is not the last file");
+            return Err(());
+        }
+        let kind = if is_base { "base" } else { "incr" };
+        let (name, time) = (shown(name), seconds(start.elapsed()));
+        tracing::info!("DB loaded from {kind} file {name}: {time}");
+        Ok(())
+    }
+
+    fn file(&mut self, name: &[u8]) -> Result<Loaded, Failed> {
+        let opened = File::open(self.names.path(name)).and_then(|file| {
+            let bytes = file.metadata()?.len();
+            Ok((file, bytes))
+        });
+        let name_shown = shown(name);
+        let (file, bytes) = opened.map_err(|error| {
+            let text = os_error_text(&error);
+            if error.kind() == std::io::ErrorKind::NotFound {
+                tracing::warn!("The append log file {name_shown} doesn't exist: {text}");
+            } else {
+                tracing::warn!(
+                    "Fatal error: can't open the append log file {name_shown} for reading: {text}"
+                );
+            }
+        })?;
+        let (offset, rest, file) = self.snapshot(file, bytes, name)?;
+        let source = std::io::Cursor::new(rest).chain(file);
+        let reader = LogReader::new(source, bytes - offset, offset);
+        let replayed = self.replay(reader, &name_shown);
+        let mut result = Err(());
+        (self.on_server)(&mut |server| {
+            result = match &replayed {
+                Ok(()) => Ok(Loaded::Whole),
+                Err(Stop::Short(valid)) => cut_off(server, &self.names, name, *valid),
+                Err(Stop::Logged) => Err(()),
+            };
+        });
+        result
+    }
+
+    /// Runs the commands of a file, some at a time.
+    fn replay<R: Read>(&mut self, reader: LogReader<R>, name: &str) -> Result<(), Stop> {
+        let mut replay = None;
+        let mut reader = Some(reader);
+        (self.on_server)(&mut |server| {
+            let reader = reader.take().expect("it is run once");
+            replay = Some(Replay::new(server, reader, name));
+        });
+        let Some(mut replay) = replay else {
+            return Ok(());
+        };
+        let (done_bytes, delay_us) = (self.done_bytes, self.rules.delay_us);
+        let mut result = Ok(true);
+        while let Ok(true) = result {
+            (self.on_server)(&mut |server| {
+                result = replay.slice(server, delay_us);
+                let done = done_bytes + replay.reader.offset();
+                server.stats.persistence.loading_progress(done);
+            });
+            if delay_us != 0 {
+                std::thread::sleep(saving::delay(1, delay_us));
+            }
+        }
+        (self.on_server)(&mut |server| {
+            if result.is_ok() && replay.in_transaction(server) {
+                tracing::warn!("Revert incomplete MULTI/EXEC transaction in AOF file {name}");
+                result = Err(Stop::Short(replay.before_multi));
+            }
+            server.forget_client(replay.id);
+        });
+        result.map(|_| ())
+    }
+
+    /// Loads the snapshot at the front of a file, if there is one; gives where
+    /// it ends, what of the rest has been read, and the file behind that.
+    fn snapshot(
+        &mut self,
+        mut file: File,
+        bytes: u64,
+        name: &[u8],
+    ) -> Result<(u64, Vec<u8>, File), Failed> {
+        let mut magic = [0; 5];
+        let is_snapshot = file.read_exact(&mut magic).is_ok() && &magic == MAGIC;
+        file.seek(SeekFrom::Start(0)).map_err(|error| {
+            let (name, text) = (shown(name), os_error_text(&error));
+            tracing::warn!("Unrecoverable error reading the append only file {name}: {text}");
+        })?;
+        if !is_snapshot {
+            return Ok((0, Vec::new(), file));
+        }
+        let old = name == self.names.prefix;
+        let name = shown(name);
+        if old {
+            tracing::info!("Reading RDB preamble from AOF file...");
         } else {
-            tracing::warn!(
-                "Fatal error: can't open the append log file {name_shown} for reading: {text}"
-            );
+            tracing::info!("Reading RDB base file on AOF loading...");
         }
-    })?;
-    let id = server.clients.add(RawClient::default(), server.now_ns);
-    let result = load_snapshot(server, &mut file, names, name).and_then(|offset| {
-        let reader = LogReader::new(file, bytes - offset, offset);
-        let mut replay = Replay::new(server, id, reader, &name_shown);
-        match replay.run() {
-            Ok(()) => Ok(Loaded::Whole),
-            Err(Stop::Short(valid)) => cut_off(server, names, name, valid),
-            Err(Stop::Logged) => Err(()),
+        let mut source = FileSource::new(file, self.rules.checksum);
+        let options = LoadOptions {
+            merge: false,
+            aof_preamble: true,
+        };
+        let loaded = load_from(&mut source, bytes, self.rules, options, self.on_server);
+        if let Err(reason) = loaded {
+            let what = if old {
+                "the RDB preamble of the AOF file"
+            } else {
+                "the RDB base file"
+            };
+            tracing::warn!("{reason}");
+            tracing::warn!("Error reading {what} {name}, AOF loading aborted");
+            return Err(());
         }
-    });
-    server.forget_client(id);
-    result
+        if old {
+            tracing::info!("Reading the remaining AOF tail...");
+        }
+        let offset = source.taken();
+        let (rest, file) = source.into_rest();
+        Ok((offset, rest, file))
+    }
 }
 
 /// Cuts off the end of a log that a crash has left unfinished.
@@ -216,76 +342,6 @@ fn unexpected_end(name: &str) {
     );
 }
 
-/// Loads the snapshot at the front of a file, if there is one; gives where it
-/// ends.
-fn load_snapshot(
-    _server: &mut Server,
-    file: &mut File,
-    names: &Names,
-    name: &[u8],
-) -> Result<u64, Failed> {
-    let mut magic = [0; 5];
-    let is_snapshot = file.read_exact(&mut magic).is_ok() && magic == *b"REDIS";
-    file.seek(SeekFrom::Start(0)).map_err(|error| {
-        let (name, text) = (shown(name), os_error_text(&error));
-        tracing::warn!("Unrecoverable error reading the append only file {name}: {text}");
-    })?;
-    if !is_snapshot {
-        return Ok(0);
-    }
-    let old = name == names.prefix;
-    let name = shown(name);
-    if old {
-        tracing::info!("Reading RDB preamble from AOF file...");
-    } else {
-        tracing::info!("Reading RDB base file on AOF loading...");
-    }
-    match empty_snapshot(file) {
-        Some(end) => {
-            file.seek(SeekFrom::Start(end)).map_err(|_| ())?;
-            if old {
-                tracing::info!("Reading the remaining AOF tail...");
-            }
-            Ok(end)
-        }
-        None => {
-            let what = if old {
-                "the RDB preamble of the AOF file"
-            } else {
-                "the RDB base file"
-            };
-            tracing::warn!("Error reading {what} {name}, AOF loading aborted");
-            Err(())
-        }
-    }
-}
-
-/// Where a snapshot without keys ends; none when it has some.
-fn empty_snapshot(file: &mut File) -> Option<u64> {
-    use crate::rdb::{Reader, StreamSource};
-    const AUX: u8 = 0xfa;
-    const END: u8 = 0xff;
-    let mut header = [0; 9];
-    file.read_exact(&mut header).ok()?;
-    let mut bytes = Vec::new();
-    file.take(64 * 1024).read_to_end(&mut bytes).ok()?;
-    let mut reader = Reader::new(StreamSource::new(&bytes[..]));
-    let mut used = 9;
-    loop {
-        match reader.byte().ok()? {
-            AUX => {
-                reader.string().ok()?;
-                reader.string().ok()?;
-            }
-            END => break,
-            _ => return None,
-        }
-    }
-    let position = bytes.iter().rposition(|byte| *byte == END)?;
-    used += position as u64 + 1 + 8;
-    Some(used)
-}
-
 /// Why replaying stopped.
 enum Stop {
     /// The end is missing; the log makes sense up to here.
@@ -294,11 +350,15 @@ enum Stop {
     Logged,
 }
 
+/// Commands between two looks at the clock.
+const LOOK_EVERY: usize = 64;
+/// The lock is held for about this time.
+const SLICE: Duration = Duration::from_millis(2);
+
 /// A log being replayed.
-struct Replay<'a> {
-    server: &'a mut Server,
+struct Replay<'a, R> {
     id: ClientId,
-    reader: LogReader<File>,
+    reader: LogReader<R>,
     name: &'a str,
     /// Where the last MULTI began.
     before_multi: u64,
@@ -306,13 +366,8 @@ struct Replay<'a> {
     exec: Option<CommandId>,
 }
 
-impl<'a> Replay<'a> {
-    fn new(
-        server: &'a mut Server,
-        id: ClientId,
-        reader: LogReader<File>,
-        name: &'a str,
-    ) -> Replay<'a> {
+impl<'a, R: Read> Replay<'a, R> {
+    fn new(server: &mut Server, reader: LogReader<R>, name: &'a str) -> Replay<'a, R> {
         let named = |name: &[u8]| match server.registry.resolve([name].as_slice()) {
             Lookup::Found(command) => Some(command),
             // Renamed away: nothing is a transaction then.
@@ -320,8 +375,7 @@ impl<'a> Replay<'a> {
         };
         let (multi, exec) = (named(b"multi"), named(b"exec"));
         Replay {
-            server,
-            id,
+            id: server.clients.add(RawClient::default(), server.now_ns),
             reader,
             name,
             before_multi: 0,
@@ -330,33 +384,40 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn run(&mut self) -> Result<(), Stop> {
+    /// Runs commands for a while; false at the end.
+    fn slice(&mut self, server: &mut Server, delay_us: i32) -> Result<bool, Stop> {
+        let start = Instant::now();
+        server.now_ns = server.clock.now_ns();
         loop {
-            let before = self.reader.offset();
-            match self.reader.advance() {
-                Ok(true) => self.command(before)?,
-                Ok(false) => break,
-                Err(failure) => return Err(self.failed(failure, before)),
+            for _ in 0..LOOK_EVERY {
+                let before = self.reader.offset();
+                match self.reader.advance() {
+                    Ok(true) => self.command(server, before)?,
+                    Ok(false) => return Ok(false),
+                    Err(failure) => return Err(self.failed(server, failure, before)),
+                }
+                if delay_us != 0 {
+                    return Ok(true);
+                }
+            }
+            if start.elapsed() > SLICE {
+                return Ok(true);
             }
         }
-        if self.in_transaction() {
-            let name = self.name;
-            tracing::warn!("Revert incomplete MULTI/EXEC transaction in AOF file {name}");
-            return Err(Stop::Short(self.before_multi));
-        }
-        Ok(())
     }
 
-    fn in_transaction(&self) -> bool {
-        let client = self.server.clients.get(self.id);
+    fn in_transaction(&self, server: &Server) -> bool {
+        let client = server.clients.get(self.id);
         client.is_some_and(|client| client.flags.has(Flags::MULTI))
     }
 
-    fn failed(&self, failure: ReadFailure, valid: u64) -> Stop {
+    fn failed(&self, server: &Server, failure: ReadFailure, valid: u64) -> Stop {
         let name = self.name;
         match failure {
             // A transaction whose end is missing goes as a whole.
-            ReadFailure::Short if self.in_transaction() => return Stop::Short(self.before_multi),
+            ReadFailure::Short if self.in_transaction(server) => {
+                return Stop::Short(self.before_multi);
+            }
             ReadFailure::Short => return Stop::Short(valid),
             ReadFailure::Format => bad_format(name),
             ReadFailure::Io(error) => {
@@ -368,9 +429,9 @@ impl<'a> Replay<'a> {
     }
 
     /// Runs or queues the command that has been read.
-    fn command(&mut self, before: u64) -> Result<(), Stop> {
+    fn command(&mut self, server: &mut Server, before: u64) -> Result<(), Stop> {
         let argv: Vec<&[u8]> = self.reader.args().collect();
-        let command = match self.server.registry.resolve(argv.as_slice()) {
+        let command = match server.registry.resolve(argv.as_slice()) {
             Lookup::Found(command) => command,
             _ => {
                 let (name, file) = (shown(argv[0]), self.name);
@@ -378,23 +439,23 @@ impl<'a> Replay<'a> {
                 return Err(Stop::Logged);
             }
         };
-        if !self.server.registry[command].accepts(argv.len()) {
+        if !server.registry[command].accepts(argv.len()) {
             bad_format(self.name);
             return Err(Stop::Logged);
         }
         if Some(command) == self.multi {
             self.before_multi = before;
         }
-        let client = self.server.client(self.id);
+        let client = server.client(self.id);
         if client.flags.has(Flags::MULTI) && Some(command) != self.exec {
             let argv = dispatch::kept(&argv, &[]);
             if let Some(transaction) = &mut client.transaction {
                 transaction.push(Queued { command, argv }, 0);
             }
         } else if Some(command) == self.exec {
-            exec(self.server, self.id);
+            exec(server, self.id);
         } else {
-            apply(self.server, self.id, command, &argv);
+            apply(server, self.id, command, &argv);
         }
         Ok(())
     }

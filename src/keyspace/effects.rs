@@ -143,6 +143,8 @@ pub enum Effect {
     Expired(DbIndex, Box<[u8]>),
     /// A database was emptied or exchanged.
     Flushed(DbIndex),
+    /// All databases were emptied.
+    AllFlushed,
     /// A key appeared that clients may wait for.
     Ready(DbIndex, Box<[u8]>),
 }
@@ -203,6 +205,11 @@ impl Effects {
         if self.record_touched || self.record_ready {
             self.log.push(Effect::Flushed(db));
         }
+    }
+
+    /// All databases were emptied: what is saved is void.
+    pub fn all_flushed(&mut self) {
+        self.log.push(Effect::AllFlushed);
     }
 
     /// Whether there is anything to settle.

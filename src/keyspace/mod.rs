@@ -19,7 +19,7 @@ pub use collection::{CollectionEdit, PACKED_INLINE_BYTES_MAX};
 pub use db::{Db, DbIndex, DbRef, Str, ValueKind, WrongType};
 pub use edit::{Edit, Ttl};
 pub use effects::{Effect, Effects, Event, event};
-pub use taken::TakenValue;
+pub use taken::{LoadedKey, TakenValue};
 
 use crate::encoding::table::KeyHasher;
 use access::AccessPolicy;
@@ -43,6 +43,9 @@ pub struct KeyspaceStats {
     /// Packed collections in payloads of RESTORE that were looked through
     /// because the configuration wants it.
     pub sanitized_payloads: u64,
+    /// Bytes that changes handed to the running snapshot, or the last one,
+    /// before its turn.
+    pub snapshot_copied_bytes: u64,
 }
 
 /// All databases.

@@ -4,6 +4,7 @@ use super::PACKED_INLINE_BYTES_MAX;
 use super::db::DbRef;
 use super::edit::Edit;
 use super::entry::{Entry, EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
+use crate::encoding::table::Table;
 use crate::types::{Object, Packed};
 use crate::util::num::canonical_i64;
 
@@ -43,6 +44,18 @@ impl TakenKind {
     }
 }
 
+impl TakenKind {
+    fn into_entry(self, key: &[u8], clock: u32) -> Entry {
+        let value = match self {
+            TakenKind::Int(number) => NewValue::Int(number),
+            TakenKind::Inline(ref bytes) => NewValue::Inline(bytes),
+            TakenKind::Packed(kind, ref bytes) => NewValue::Packed(kind, bytes),
+            TakenKind::Boxed(object) => NewValue::Boxed(object),
+        };
+        Entry::new(key, value, clock)
+    }
+}
+
 impl TakenValue {
     /// A value made elsewhere, as if of a key with this expiry (Unix
     /// milliseconds) and access clock.
@@ -70,7 +83,49 @@ impl TakenValue {
     }
 }
 
+/// A key with its value, made from a file.
+pub struct LoadedKey {
+    entry: Entry,
+}
+
+impl LoadedKey {
+    /// From a key, its value, expiry (Unix milliseconds) and access clock.
+    pub fn new(key: &[u8], object: Object, expire: Option<i64>, clock: u32) -> LoadedKey {
+        let entry = TakenKind::of(object).into_entry(key, clock);
+        LoadedKey {
+            entry: entry.replace_expire(expire),
+        }
+    }
+
+    /// Its name.
+    pub fn key(&self) -> &[u8] {
+        self.entry.view().key()
+    }
+}
+
 impl DbRef<'_> {
+    /// Adds a key of a file, of which nobody is told; gives it back when
+    /// there is one of that name.
+    ///
+    /// # Errors
+    /// The key.
+    pub fn insert_loaded(&mut self, loaded: LoadedKey) -> Result<(), LoadedKey> {
+        let hash = self.keyspace.hash(loaded.key());
+        if self.table().find(hash, loaded.key()).is_some() {
+            return Err(loaded);
+        }
+        self.table_mut().insert(hash, loaded.entry);
+        Ok(())
+    }
+
+    /// Makes room for so many keys that are about to be loaded.
+    pub fn expect_keys(&mut self, count: usize) {
+        if self.table().is_empty() && !self.keyspace.in_snapshot() {
+            let hasher = self.table().hasher().clone();
+            *self.table_mut() = Table::with_capacity(hasher, count);
+        }
+    }
+
     /// Takes a live key's value and expiry out, without events (RENAME, MOVE).
     pub fn take_value(&mut self, key: &[u8]) -> Option<TakenValue> {
         let loc = self.find(key)?;
@@ -96,13 +151,10 @@ impl DbRef<'_> {
 
     /// Adds a value taken from elsewhere under a key that is not there.
     pub fn put_value(&mut self, key: &[u8], taken: TakenValue) -> Edit<'_> {
-        let value = match taken.value {
-            TakenKind::Int(number) => NewValue::Int(number),
-            TakenKind::Inline(ref bytes) => NewValue::Inline(bytes),
-            TakenKind::Packed(kind, ref bytes) => NewValue::Packed(kind, bytes),
-            TakenKind::Boxed(object) => NewValue::Boxed(object),
-        };
-        let entry = Entry::new(key, value, taken.clock).replace_expire(taken.expire);
+        let entry = taken
+            .value
+            .into_entry(key, taken.clock)
+            .replace_expire(taken.expire);
         self.insert(key, entry)
     }
 

@@ -141,6 +141,8 @@ pub enum Record {
     ResizeDb(u64, u64),
     /// A key.
     Key(Box<KeyRecord>),
+    /// A key whose collection has no elements, which no key can hold.
+    EmptyKey(Vec<u8>),
     /// The code of a function library.
     Function(Vec<u8>),
     /// The end of the keys.
@@ -157,17 +159,6 @@ pub struct KeyRecord {
     pub expire: Option<i64>,
     /// How much it was used.
     pub usage: Usage,
-}
-
-/// What goes wrong in a file, and where.
-#[derive(Debug)]
-pub struct FileError {
-    /// The key whose value cannot be read.
-    pub key: Option<Vec<u8>>,
-    /// Byte of the file.
-    pub at: u64,
-    /// What it is.
-    pub error: LoadError,
 }
 
 /// The version of a file, from its first nine bytes.
@@ -224,6 +215,7 @@ impl<S: Source> Reader<S> {
                                 expire,
                                 usage,
                             })),
+                            Err(LoadError::Empty) => Record::EmptyKey(key),
                             Err(error) => return Err((Some(key), error)),
                         }
                     }

@@ -32,6 +32,13 @@ impl Source for &[u8] {
     }
 }
 
+impl<S: Source> Source for &mut S {
+    #[inline]
+    fn take(&mut self, len: usize) -> Result<&[u8], LoadError> {
+        (**self).take(len)
+    }
+}
+
 /// Bytes asked for at a time, so that a length alone allocates no more.
 const STEP_BYTES: usize = 64 * 1024;
 
@@ -98,6 +105,11 @@ impl<S: Source> Reader<S> {
     /// `dump_payload_sanitizations`).
     pub fn validated(&self) -> u64 {
         self.validated
+    }
+
+    /// The source, for asking how far it is.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.source
     }
 
     /// The source, behind what was read.

@@ -107,6 +107,17 @@ impl Encoder<Vec<u8>> {
         }
     }
 
+    /// Hands what was written so far to `write`, and starts anew.
+    ///
+    /// # Errors
+    /// Of `write`.
+    pub fn drain(&mut self, write: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let result = write(&self.out);
+        self.out.clear();
+        self.written = 0;
+        result
+    }
+
     /// Number of bytes that [`Encoder::take`] would take.
     pub fn pending(&self) -> usize {
         self.out.len()

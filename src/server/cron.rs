@@ -59,8 +59,10 @@ impl Cron {
             sample(server);
         }
         self.clients(server);
+        server.save_if_due();
         server.peers.close_unused(server.keyspace.now_ms / 1000);
-        if server.debug.active_expire && server.pause.is_none() {
+        let loading = server.stats.persistence.loading;
+        if server.debug.active_expire && server.pause.is_none() && !loading {
             let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);

@@ -5,6 +5,7 @@ pub mod cron;
 pub mod daemon;
 pub mod io;
 pub mod listen;
+mod loading;
 pub mod log;
 pub mod oom;
 pub mod peer;

@@ -15,7 +15,7 @@ use super::listen::Listening;
 use super::log::{self, Destination, Role};
 use super::oom::OomScore;
 use super::title::Title;
-use super::{crash, peer, signals, system, tools};
+use super::{crash, loading, peer, signals, system, tools};
 use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
@@ -200,7 +200,7 @@ impl Program {
         if supervisor != Supervisor::None {
             config.supervised = supervisor.mode();
         }
-        self.greet(&config);
+        self.greet();
         if let Some(warning) = warning {
             tracing::warn!("{warning}");
         }
@@ -239,7 +239,7 @@ impl Program {
         Ok(code)
     }
 
-    fn greet(&self, config: &Config) {
+    fn greet(&self) {
         let name = self.name();
         tracing::warn!("oO0OoO0OoO0Oo {name} is starting oO0OoO0OoO0Oo");
         tracing::warn!(
@@ -260,13 +260,6 @@ impl Program {
             );
         } else {
             tracing::warn!("Configuration loaded");
-        }
-        if !config.save.is_empty() {
-            tracing::warn!(
-                "WARNING: save points are configured, but this version keeps its data in memory \
-                 only: nothing is written to disk, neither by itself nor at shutdown. Use \
-                 'save \"\"' to say so in the configuration."
-            );
         }
     }
 
@@ -342,12 +335,15 @@ impl Program {
                     action => crash::act(action),
                 })),
                 dial: Some(Box::new(peer::dial)),
-                replay: Some(replay::load_log),
+                replay: Some(replay::reload_log),
+                spawn: Some(background_threads(&shared)),
             };
             server.aof.alarm = Arc::new(DiskAlarm(Arc::downgrade(&shared)));
             crash::watch(&mut *server);
         }
         signals::listen(shared.clone()).map_err(failed)?;
+        tracing::warn!("Server initialized");
+        loading::begin(&shared)?;
         let mut reactors = Vec::new();
         for (index, driver) in drivers.into_iter().enumerate() {
             let cron = (index == 0).then(Cron::default);
@@ -363,9 +359,6 @@ impl Program {
             others.push(thread.spawn(run).map_err(failed)?);
         }
         let first = reactors.pop().ok_or("no I/O thread")?;
-        tracing::warn!("Server initialized");
-        load(&mut shared.server.lock())?;
-        tracing::info!("Ready to accept connections");
         supervisor.ready();
         let result = first.run().map_err(failed);
         supervisor.tell("STOPPING=1\n");
@@ -398,16 +391,30 @@ impl Program {
     }
 }
 
-/// Brings back what was saved. What went wrong is logged already, and nothing
-/// may be logged after it.
-fn load(server: &mut Server) -> Result<(), Fatal> {
-    if !server.config.appendonly {
-        return Ok(());
-    }
-    let loaded = replay::load_log(server);
-    loaded
-        .and_then(|()| server.open_aof())
-        .map_err(|()| String::new())
+/// Threads that take the engine's lock when they need it.
+fn background_threads(shared: &Arc<Shared>) -> crate::engine::hooks::Spawn {
+    let weak = Arc::downgrade(shared);
+    Box::new(move |name, task| {
+        let weak = weak.clone();
+        let access = Box::new(
+            move |run: &mut dyn FnMut(&mut Server)| match weak.upgrade() {
+                Some(shared) => {
+                    run(&mut shared.server.lock());
+                    true
+                }
+                None => false,
+            },
+        );
+        let thread = std::thread::Builder::new().name(name.into());
+        let run = move || {
+            crash::protect_thread();
+            task(access);
+        };
+        thread
+            .spawn(run)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    })
 }
 
 fn destination(config: &Config) -> Destination {

@@ -7,6 +7,12 @@ use std::time::Duration;
 pub struct PersistenceStats {
     /// A snapshot or the append-only file is being read.
     pub loading: bool,
+    /// Since when, Unix seconds.
+    pub loading_started_s: i64,
+    /// Bytes of what is being loaded.
+    pub loading_total_bytes: u64,
+    /// Of them, those that are done.
+    pub loading_bytes: u64,
     /// The same, while the old data is served.
     pub async_loading: bool,
     /// A snapshot is being written.
@@ -23,6 +29,8 @@ pub struct PersistenceStats {
     pub snapshots: u64,
     /// Keys of the running snapshot that are done, and all of them.
     pub snapshot_keys: (u64, u64),
+    /// Bytes that changes handed to the last snapshot before its turn.
+    pub copied_last_bytes: u64,
     /// Keys that loading found expired.
     pub loaded_expired: u64,
     /// Keys that loading brought.
@@ -47,6 +55,10 @@ impl Default for PersistenceStats {
     fn default() -> PersistenceStats {
         PersistenceStats {
             loading: false,
+            loading_started_s: 0,
+            loading_total_bytes: 0,
+            loading_bytes: 0,
+            copied_last_bytes: 0,
             async_loading: false,
             snapshot_running: false,
             snapshot_started_ns: 0,
@@ -69,6 +81,11 @@ impl Default for PersistenceStats {
 }
 
 impl PersistenceStats {
+    /// So many bytes of what is being loaded are done.
+    pub fn loading_progress(&mut self, bytes: u64) {
+        self.loading_bytes = bytes;
+    }
+
     /// CONFIG RESETSTAT.
     pub(super) fn reset(&mut self) {
         self.snapshots = 0;

@@ -86,6 +86,7 @@ fn flushall(ctx: &mut Ctx) -> CmdResult {
         let removed = keyspace.flush(index, in_background);
         keyspace.effects.dirty += removed as u64;
     }
+    keyspace.effects.all_flushed();
     // Also when there was nothing to remove.
     ctx.propagate_as(ctx.args.argv());
     ctx.reply.ok();

@@ -11,6 +11,7 @@ use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::table::{Command, Group, flag};
 use crate::config::Extra;
 use crate::engine::hooks::Action;
+use crate::engine::loading::LoadOptions;
 use crate::engine::{Client, ClientId, Server, ShutdownRequest, ShutdownState, random_hex};
 use crate::keyspace::ValueKind;
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
@@ -260,7 +261,16 @@ const TOOLS: &[Tool] = &[
             "From which size on an element of a list is kept on its own; 0: the usual 1gb.",
         ],
     ),
-    tool("RELOAD", (0, ANY), needs_persistence, ["", ""]),
+    tool(
+        "RELOAD",
+        (0, ANY),
+        reload,
+        [
+            "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+            "Save a snapshot (or do not), drop all keys (or do not), then load it. MERGE keeps \
+             keys that are there.",
+        ],
+    ),
     tool("REPLICATE", (1, ANY), needs_replication, ["", ""]),
     tool(
         "REPLYBUFFER",
@@ -378,12 +388,6 @@ fn switch(arg: &[u8]) -> bool {
         .any(|byte| *byte != b'0')
 }
 
-fn needs_persistence(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
-    Err(CmdError::err(
-        "This version cannot write or load data files: nothing was saved or loaded",
-    ))
-}
-
 fn aof_flush_sleep(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
     let us = num::parse_i64(args.bytes()?).and_then(|us| u64::try_from(us).ok());
     server.aof.flush_sleep_us = us.unwrap_or(0);
@@ -408,6 +412,39 @@ fn loadaof(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult
     server.drop_history();
     server.stats.dirty = 0;
     tracing::warn!("Append Only File loaded by DEBUG LOADAOF");
+    ok(server, client)
+}
+
+fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let (mut save, mut flush, mut options) = (true, true, LoadOptions::default());
+    while args.left() > 0 {
+        if args.take_word("NOSAVE") {
+            save = false;
+        } else if args.take_word("NOFLUSH") {
+            flush = false;
+        } else if args.take_word("MERGE") {
+            options.merge = true;
+        } else {
+            return Err(CmdError::err(
+                "DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+            ));
+        }
+    }
+    if save {
+        // The reason of a failure has been logged.
+        server.save_now().map_err(|_| CmdError::err(""))?;
+    }
+    if flush {
+        let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
+        for index in indexes {
+            server.keyspace.flush(index, false);
+        }
+    }
+    let limits = crate::commands::generic::dump::limits(&server.config);
+    server
+        .reload(limits, options)
+        .map_err(|()| CmdError::err("Error trying to load the RDB dump, check server logs."))?;
+    tracing::warn!("DB reloaded by DEBUG RELOAD");
     ok(server, client)
 }
 

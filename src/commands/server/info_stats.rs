@@ -29,9 +29,16 @@ pub(super) fn persistence(server: &Server, _: &Overview, fields: &mut Fields) {
     };
     fields.add_flag("loading", p.loading && !p.async_loading);
     fields.add_flag("async_loading", p.async_loading);
-    // Nothing is copied on write, since no process is forked.
-    fields.add("current_cow_peak", 0);
-    fields.add("current_cow_size", 0);
+    // No process is forked; what changes hand to the snapshot ahead of its
+    // turn is what is copied on write.
+    let saving = server.saving.is_busy();
+    let copied = if saving {
+        server.keyspace.stats.snapshot_copied_bytes
+    } else {
+        0
+    };
+    fields.add("current_cow_peak", copied);
+    fields.add("current_cow_size", copied);
     fields.add("current_cow_size_age", 0);
     fields.add("current_fork_perc", format!("{percent:.2}"));
     fields.add("current_save_keys_processed", done);
@@ -44,7 +51,7 @@ pub(super) fn persistence(server: &Server, _: &Overview, fields: &mut Fields) {
     let snapshot = running(p.snapshot_running, p.snapshot_started_ns);
     fields.add("rdb_current_bgsave_time_sec", seconds(snapshot));
     fields.add("rdb_saves", p.snapshots);
-    fields.add("rdb_last_cow_size", 0);
+    fields.add("rdb_last_cow_size", p.copied_last_bytes);
     fields.add("rdb_last_load_keys_expired", p.loaded_expired);
     fields.add("rdb_last_load_keys_loaded", p.loaded);
     fields.add_flag("aof_enabled", server.aof.is_on());
@@ -70,6 +77,26 @@ pub(super) fn persistence(server: &Server, _: &Overview, fields: &mut Fields) {
         fields.add("aof_pending_bio_fsync", aof.pending_syncs());
         fields.add("aof_delayed_fsync", aof.delayed_syncs);
     }
+    if p.loading {
+        loading(server, fields);
+    }
+}
+
+fn loading(server: &Server, fields: &mut Fields) {
+    let p = &server.stats.persistence;
+    let (total, done) = (p.loading_total_bytes, p.loading_bytes);
+    let elapsed_s = server.clock_unix_ms() / 1000 - p.loading_started_s;
+    let eta_s = match (elapsed_s.max(0).cast_unsigned() * total).checked_div(done) {
+        Some(all_s) => all_s.saturating_sub(elapsed_s.max(0).cast_unsigned()),
+        None => 1,
+    };
+    let percent = done as f64 * 100.0 / total.max(1) as f64;
+    fields.add("loading_start_time", p.loading_started_s);
+    fields.add("loading_total_bytes", total);
+    fields.add("loading_rdb_used_mem", 0);
+    fields.add("loading_loaded_bytes", done);
+    fields.add("loading_loaded_perc", format!("{percent:.2}"));
+    fields.add("loading_eta_seconds", eta_s);
 }
 
 pub(super) fn stats(server: &Server, _: &Overview, fields: &mut Fields) {

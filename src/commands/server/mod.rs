@@ -123,10 +123,29 @@ fn bgrewriteaof(_: &mut Server, _: ClientId, _: Args<'_>) -> CmdResult {
     Err(CmdError::err(NOT_SAVED))
 }
 
-fn bgsave(_: &mut Server, _: ClientId, mut args: Args<'_>) -> CmdResult {
-    args.take_word("SCHEDULE");
+fn bgsave(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
+    let schedule = args.take_word("SCHEDULE");
     args.end()?;
-    Err(CmdError::err(NOT_SAVED))
+    if server.saving.saves_rdb() {
+        return Err(CmdError::err("Background save already in progress"));
+    }
+    let in_transaction = server.time_stands;
+    if server.saving.is_busy() || in_transaction {
+        if !schedule && !in_transaction {
+            return Err(CmdError::err(
+                "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \
+                 SCHEDULE in order to schedule a BGSAVE whenever possible.",
+            ));
+        }
+        server.saving.scheduled = true;
+        server.reply(id).simple("Background saving scheduled");
+        return REPLIED;
+    }
+    server
+        .save_in_background()
+        .map_err(|()| CmdError::err(""))?;
+    server.reply(id).simple("Background saving started");
+    REPLIED
 }
 
 fn lastsave(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
@@ -159,8 +178,15 @@ fn role(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
     REPLIED
 }
 
-fn save(_: &mut Server, _: ClientId, _: Args<'_>) -> CmdResult {
-    Err(CmdError::err(NOT_SAVED))
+fn save(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
+    if server.saving.saves_rdb() {
+        return Err(CmdError::err("Background save already in progress"));
+    }
+    server.stats.persistence.snapshots += 1;
+    // The reason of a failure has been logged.
+    server.save_now().map_err(|_| CmdError::err(""))?;
+    server.reply(id).ok();
+    REPLIED
 }
 
 /// Unix seconds, and microseconds of the second.

@@ -71,10 +71,9 @@ fn shutdown(server: &mut Server, client: ClientId, args: Args<'_>) -> CmdResult 
                 server.clients.close(client, Closing::Now);
                 REPLIED
             }
-            Err(ShutdownError::CannotSave) => Err(CmdError::err(
-                "Errors trying to SHUTDOWN. Check logs. This version does not write snapshots: \
-                 use NOSAVE",
-            )),
+            Err(ShutdownError::CannotSave) => {
+                Err(CmdError::err("Errors trying to SHUTDOWN. Check logs."))
+            }
         },
     }
 }

@@ -56,6 +56,8 @@ pub struct SnapshotOptions {
     pub compress: bool,
     /// What is kept of the use of keys.
     pub usage: UsageKept,
+    /// Steps are as short as can be, for tests that want saving to take long.
+    pub key_by_key: bool,
 }
 
 /// What a step of a snapshot gave.
@@ -212,11 +214,7 @@ impl Keyspace {
             collect: false,
             keys: 0,
         }));
-        let usage = UsageOf {
-            kept: options.usage,
-            access: self.access.clone(),
-            now_ms: self.now_ms,
-        };
+        let usage = self.usage_of(options.usage);
         let mut slots = Vec::new();
         for (number, db) in self.dbs.iter_mut().enumerate() {
             if db.table().is_empty() {
@@ -231,6 +229,7 @@ impl Keyspace {
                 usage: usage.clone(),
             }));
         }
+        self.stats.snapshot_copied_bytes = 0;
         self.snapshot = Some(Box::new(Snapshot {
             out,
             options,
@@ -264,9 +263,17 @@ impl Keyspace {
             return;
         };
         let out = snapshot.out.clone();
-        out.lock().collect = true;
+        let before = {
+            let mut out = out.lock();
+            out.collect = true;
+            out.encoder.pending()
+        };
         self.dbs[index.get()].table_mut().preserve(hash);
-        out.lock().collect = false;
+        let mut locked = out.lock();
+        locked.collect = false;
+        let copied = locked.encoder.pending() - before;
+        drop(locked);
+        self.stats.snapshot_copied_bytes += copied as u64;
         self.freeze_found();
     }
 
@@ -332,19 +339,22 @@ impl Keyspace {
         let Some(snapshot) = &mut self.snapshot else {
             return;
         };
-        let id = snapshot.slots[snapshot.current].id;
+        let (id, options) = (snapshot.slots[snapshot.current].id, snapshot.options);
         let out = snapshot.out.clone();
         out.lock().collect = true;
         let Some(table) = table_of(&mut self.dbs, &mut snapshot.detached, id) else {
             unreachable!("a database is live or detached");
         };
         loop {
-            if table.thaw(BUCKETS) {
+            let buckets = if options.key_by_key { 1 } else { BUCKETS };
+            if table.thaw(buckets) {
                 snapshot.current += 1;
                 break;
             }
             let out = out.lock();
-            let enough = out.encoder.pending() >= STEP_BYTES || !out.found.is_empty();
+            let pending = out.encoder.pending();
+            let full = pending >= STEP_BYTES || (options.key_by_key && pending > 0);
+            let enough = full || !out.found.is_empty();
             if enough || start.elapsed() >= budget {
                 break;
             }
@@ -412,20 +422,18 @@ impl Keyspace {
 
     /// Makes parts of their own of the big values that were come across.
     fn freeze_found(&mut self) {
-        let usage = UsageOf {
-            kept: UsageKept::None,
-            access: self.access.clone(),
-            now_ms: self.now_ms,
+        let Some(kept) = self
+            .snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.options.usage)
+        else {
+            return;
         };
-        let hasher = self.hasher.clone();
+        let (usage, hasher) = (self.usage_of(kept), self.hasher.clone());
         let Some(snapshot) = &mut self.snapshot else {
             return;
         };
         let found = std::mem::take(&mut snapshot.out.lock().found);
-        let usage = UsageOf {
-            kept: snapshot.options.usage,
-            ..usage
-        };
         for (id, key) in found {
             let slot = snapshot.slots.iter().find(|slot| slot.id == id);
             let number = slot.map_or(0, |slot| slot.number);
@@ -497,6 +505,46 @@ impl Keyspace {
                 None
             }
             _ => Some(db),
+        }
+    }
+
+    /// Writes all databases as they are now, while everybody waits; tells how
+    /// many keys are done after each. A running snapshot is left alone.
+    ///
+    /// # Errors
+    /// Of `write`, which is given the bytes of the file piece by piece.
+    pub fn write_at_once(
+        &self,
+        options: SnapshotOptions,
+        mut write: impl FnMut(&[u8], u64) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let usage = self.usage_of(options.usage);
+        let mut keys = 0;
+        let mut encoder = Encoder::new(Vec::new()).compressing(options.compress);
+        for (index, db) in self.dbs() {
+            let table = db.table();
+            if table.is_empty() {
+                continue;
+            }
+            encoder.select_db(index.get() as u64)?;
+            encoder.resize_db(table.len() as u64, table.expires() as u64)?;
+            for entry in table.iter() {
+                encoder.key_header(entry.expire(), usage.of(entry.clock()))?;
+                encoder.pair(entry.key(), entry.value().view())?;
+                keys += 1;
+                if encoder.pending() >= STEP_BYTES || options.key_by_key {
+                    encoder.drain(|bytes| write(bytes, keys))?;
+                }
+            }
+        }
+        encoder.drain(|bytes| write(bytes, keys))
+    }
+
+    fn usage_of(&self, kept: UsageKept) -> UsageOf {
+        UsageOf {
+            kept,
+            access: self.access.clone(),
+            now_ms: self.now_ms,
         }
     }
 

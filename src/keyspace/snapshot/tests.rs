@@ -203,6 +203,7 @@ fn run(seed: u64, drop_dbs: bool) {
     keyspace.begin_snapshot(SnapshotOptions {
         compress,
         usage: UsageKept::None,
+        key_by_key: rng.random_bool(0.2),
     });
     let (mut file, mut waits) = (Vec::new(), 0);
     loop {
@@ -274,6 +275,7 @@ fn a_snapshot_that_is_given_up_leaves_nothing_behind() {
     let options = SnapshotOptions {
         compress: false,
         usage: UsageKept::Idle,
+        key_by_key: false,
     };
     for _ in 0..5 {
         keyspace.begin_snapshot(options);
