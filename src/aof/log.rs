@@ -67,6 +67,8 @@ struct Inner {
     syncs: AtomicUsize,
     /// Error number of a failed sync; 0: none.
     failed: AtomicI32,
+    /// Syncs that failed.
+    failures: AtomicU64,
     /// What was promised cannot be kept any more.
     broken: AtomicBool,
     slowest: Slowest,
@@ -93,6 +95,7 @@ impl Syncer {
             durable: AtomicU64::new(0),
             syncs: AtomicUsize::new(0),
             failed: AtomicI32::new(0),
+            failures: AtomicU64::new(0),
             broken: AtomicBool::new(false),
             slowest: Slowest::default(),
             alarm,
@@ -173,6 +176,11 @@ impl Syncer {
             0 => None,
             number => Some(io::Error::from_raw_os_error(number)),
         }
+    }
+
+    /// How many syncs failed.
+    pub fn failures(&self) -> u64 {
+        self.inner.failures.load(Ordering::Relaxed)
     }
 
     /// The failed sync does not matter any more: the data is in other files.
@@ -332,6 +340,7 @@ impl Inner {
     fn sync(&self, file: &Arc<dyn DiskFile>) {
         if let Err(error) = file.sync() {
             let number = error.raw_os_error().unwrap_or(libc::EIO);
+            self.failures.fetch_add(1, Ordering::Relaxed);
             if self.failed.swap(number, Ordering::Relaxed) != number {
                 tracing::warn!("Fail to fsync the AOF file: {}", os_error_text(&error));
             }

@@ -11,6 +11,7 @@ mod log;
 mod manifest;
 mod names;
 pub mod read;
+pub mod rewrite;
 
 pub use disk::{Disk, DiskFile, Open, RealDisk};
 pub use log::{Alarm, Syncer};

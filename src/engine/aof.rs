@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::aof_rewrite::Rewrite;
 use super::journal::Sink;
 use super::server::Server;
 use crate::aof::{
@@ -64,6 +65,7 @@ pub struct Aof {
     pub delayed_syncs: u64,
     /// Commands note the time before them.
     pub timestamps: bool,
+    pub(super) rewrite: Rewrite,
     pub(super) syncer: Option<Syncer>,
     pub(super) file: Option<Arc<dyn DiskFile>>,
     pub(super) buffer: Vec<u8>,
@@ -99,6 +101,7 @@ impl Default for Aof {
             base_bytes: 0,
             delayed_syncs: 0,
             timestamps: false,
+            rewrite: Rewrite::default(),
             syncer: None,
             file: None,
             buffer: Vec::new(),
@@ -235,6 +238,32 @@ impl Aof {
         }
     }
 
+    /// What is being collected is of no use: there will be no base for it.
+    pub(super) fn abandon(&mut self) {
+        if let Some(syncer) = &self.syncer {
+            syncer.finish();
+        }
+        self.close();
+    }
+
+    /// Whether something may not be on disk although it was forced there.
+    pub(super) fn has_lost_sync(&self) -> bool {
+        self.syncer.as_ref().is_some_and(|syncer| syncer.error().is_some())
+    }
+
+    /// How many times it could not be forced to disk.
+    pub(super) fn sync_failures(&self) -> u64 {
+        self.syncer.as_ref().map_or(0, Syncer::failures)
+    }
+
+    /// What may be lost does not matter any more.
+    pub(super) fn forget_lost_sync(&mut self) {
+        if let Some(syncer) = &self.syncer {
+            syncer.forget_error();
+        }
+        self.look_for_trouble();
+    }
+
     /// Errors of the past do not count any more.
     pub(super) fn forget_errors(&mut self) {
         if let Some(syncer) = &self.syncer
@@ -250,8 +279,7 @@ impl Aof {
     }
 
     fn look_for_trouble(&mut self) {
-        let sync_failed = |syncer: &Syncer| syncer.error().is_some();
-        self.troubled = self.write_error.is_some() || self.syncer.as_ref().is_some_and(sync_failed);
+        self.troubled = self.write_error.is_some() || self.has_lost_sync();
     }
 
     /// Gives the buffer to the thread.
@@ -344,7 +372,7 @@ impl Server {
 
     fn write_aof(&mut self, forced: bool) {
         let policy = self.config.appendfsync;
-        let saving = self.stats.persistence.snapshot_running || self.stats.persistence.rewrite_running;
+        let saving = self.is_saving();
         let lazy = self.config.no_appendfsync_on_rewrite && saving;
         self.aof.timestamps = self.config.aof_timestamp_enabled;
         if policy == AppendFsync::Always && !lazy {
@@ -574,7 +602,12 @@ impl Server {
         }
         self.sync_aof();
         self.aof.close();
+        if self.aof.state == AofState::WaitRewrite && self.stats.persistence.rewrite_running {
+            self.drop_temporary_incr();
+        }
         self.aof.state = AofState::Off;
+        self.stats.persistence.rewrite_scheduled = false;
+        self.give_up_rewrite();
         self.note_listeners();
     }
 

@@ -2,6 +2,7 @@
 //! holds the lock is the executor.
 
 mod aof;
+mod aof_rewrite;
 mod blocking;
 mod client;
 mod clients;
