@@ -305,7 +305,6 @@ fn shutdown_never_pretends_to_save() {
 #[test]
 fn refuses_what_it_cannot_do() {
     for (args, told) in [
-        (["--appendonly", "yes"], "nothing would be written to disk"),
         (["--aclfile", "users.acl"], "would not be in force"),
         (
             ["--replicaof", "127.0.0.1 1"],

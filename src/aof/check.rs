@@ -20,7 +20,8 @@ const MANIFEST_LINE_BYTES_MAX: usize = 1024;
 
 /// Checks the snapshot at the front of a file; true when it is sound. It says
 /// on the output what it found.
-pub type CheckSnapshot = fn(&mut BufReader<File>, name: &str, out: &mut dyn Write) -> io::Result<bool>;
+pub type CheckSnapshot =
+    fn(&mut BufReader<File>, name: &str, out: &mut dyn Write) -> io::Result<bool>;
 
 /// The check ends here, with exit code 1; all has been said.
 struct Abort;
@@ -59,7 +60,10 @@ pub fn main(
     snapshot: CheckSnapshot,
 ) -> i32 {
     let words: Vec<&[u8]> = args.iter().skip(1).map(|arg| arg.as_bytes()).collect();
-    let name = args.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = args
+        .first()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let mut tool = Tool {
         mode: Mode::Look,
         input,
@@ -73,7 +77,9 @@ pub fn main(
             path
         }
         [b"--truncate-to-timestamp", time, path] => {
-            let time = std::str::from_utf8(time).ok().and_then(|time| time.trim_start().parse().ok());
+            let time = std::str::from_utf8(time)
+                .ok()
+                .and_then(|time| time.trim_start().parse().ok());
             match time {
                 // Redis: zero is the same as no time.
                 Some(0) => {}
@@ -253,7 +259,9 @@ impl Tool<'_> {
     ) -> Result<Verdict, Abort> {
         let excess = size - sound;
         if let (0, Mode::Until(time)) = (excess, self.mode) {
-            self.say(&format!("Truncate nothing in AOF {name} to timestamp {time}"))?;
+            self.say(&format!(
+                "Truncate nothing in AOF {name} to timestamp {time}"
+            ))?;
             return Ok(Verdict::Sound);
         }
         self.say(&format!(
@@ -373,7 +381,9 @@ impl Tool<'_> {
             );
         }
         if log.reader.get_ref().set_len(log.begun).is_err() {
-            return self.abort(&format!("Failed to truncate AOF {shown} to timestamp {limit}"));
+            return self.abort(&format!(
+                "Failed to truncate AOF {shown} to timestamp {limit}"
+            ));
         }
         let _ = name;
         Ok(false)
@@ -420,7 +430,9 @@ impl Log {
     /// Up to the end of the line, at most so many bytes.
     fn line(&mut self, max: usize) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
-        (&mut self.reader).take(max as u64).read_until(b'\n', &mut line)?;
+        (&mut self.reader)
+            .take(max as u64)
+            .read_until(b'\n', &mut line)?;
         self.offset += line.len() as u64;
         Ok(line)
     }
@@ -509,10 +521,16 @@ impl Log {
 
 /// As `strtol`: the number at the front, and where it ends.
 fn leading_number(text: &[u8]) -> (i64, usize) {
-    let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let blank = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
     let sign = usize::from(matches!(text.get(blank), Some(b'-' | b'+')));
     let from = blank + sign;
-    let digits = text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = text[from..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     if digits == 0 {
         return (0, 0);
     }

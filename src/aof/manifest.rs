@@ -289,11 +289,19 @@ mod tests {
         assert_eq!(reason("# c\nfile x seq 1 type b more words\n"), "");
         assert_eq!(reason("FILE x SEQ 1tail TYPE base\n"), "");
         assert_eq!(reason(""), "Found an empty AOF manifest");
-        for invalid in ["\n", "file x seq 1\n", "file x seq 0 type b\n", "file \"x\n"] {
+        for invalid in [
+            "\n",
+            "file x seq 1\n",
+            "file x seq 0 type b\n",
+            "file \"x\n",
+        ] {
             assert_eq!(reason(invalid), "Invalid AOF manifest file format");
         }
         for (text, expected) in [
-            ("file ../x seq 1 type b\n", "File can't be a path, just a filename"),
+            (
+                "file ../x seq 1 type b\n",
+                "File can't be a path, just a filename",
+            ),
             ("file x seq 1 type z\n", "Unknown AOF file type"),
             (
                 "file x seq 1 type b\nfile y seq 2 type b\n",

@@ -90,21 +90,34 @@ impl Names {
         };
         let file = disk
             .open(&temporary_path, Open::Truncate)
-            .map_err(|error| failed(format!("Can't open the AOF manifest file {temporary}"), error))?;
+            .map_err(|error| {
+                failed(
+                    format!("Can't open the AOF manifest file {temporary}"),
+                    error,
+                )
+            })?;
         file.write_all(&manifest.format()).map_err(|(_, error)| {
             let what = format!("Error trying to write the temporary AOF manifest file {temporary}");
             failed(what, error);
         })?;
-        file.sync()
-            .map_err(|error| failed(format!("Fail to fsync the temp AOF file {temporary}"), error))?;
+        file.sync().map_err(|error| {
+            failed(
+                format!("Fail to fsync the temp AOF file {temporary}"),
+                error,
+            )
+        })?;
         disk.rename(&temporary_path, &path).map_err(|error| {
-            let what =
-                format!("Error trying to rename the temporary AOF manifest file {temporary} into {name}");
+            let what = format!(
+                "Error trying to rename the temporary AOF manifest file {temporary} into {name}"
+            );
             failed(what, error);
         })?;
         // Files may have been added to the directory, too.
         disk.sync_dir(&self.dir).map_err(|error| {
-            failed(format!("Fail to fsync AOF directory {}", self.dir.display()), error);
+            failed(
+                format!("Fail to fsync AOF directory {}", self.dir.display()),
+                error,
+            );
         })
     }
 }

@@ -190,7 +190,11 @@ impl<R: Read> LogReader<R> {
         let more = wanted.max(CHUNK_BYTES).max(kept) as u64;
         let more = more.min(self.left);
         let read = (&mut self.source).take(more).read_to_end(&mut self.buf)?;
-        self.left = if (read as u64) < more { 0 } else { self.left - more };
+        self.left = if (read as u64) < more {
+            0
+        } else {
+            self.left - more
+        };
         Ok(())
     }
 }
@@ -205,7 +209,10 @@ mod tests {
         loop {
             match reader.advance() {
                 Ok(true) => {
-                    let words: Vec<String> = reader.args().map(|arg| String::from_utf8_lossy(arg).into_owned()).collect();
+                    let words: Vec<String> = reader
+                        .args()
+                        .map(|arg| String::from_utf8_lossy(arg).into_owned())
+                        .collect();
                     found.push(words.join(" "));
                 }
                 Ok(false) => return (found, reader.offset(), "end".into()),
@@ -229,7 +236,10 @@ mod tests {
             let (found, offset, how) = read(&log[..cut]);
             let whole = [0, first, note, log.len()].contains(&cut);
             assert_eq!(how, if whole { "end" } else { "Short" }, "{cut}");
-            assert_eq!(found.len(), usize::from(cut >= first) + usize::from(cut == log.len()));
+            assert_eq!(
+                found.len(),
+                usize::from(cut >= first) + usize::from(cut == log.len())
+            );
             assert!(offset <= cut as u64);
         }
     }

@@ -133,12 +133,11 @@ impl Out {
             }
             ValueView::List(list) => {
                 let mut batch = Items::new(b"RPUSH", key, ITEMS_PER_COMMAND);
-                let stopped = list.walk(0, End::Left, |item| {
-                    match batch.add(&[&text(item)], self) {
+                let stopped =
+                    list.walk(0, End::Left, |item| match batch.add(&[&text(item)], self) {
                         Ok(()) => ControlFlow::Continue(()),
                         Err(error) => ControlFlow::Break(error),
-                    }
-                });
+                    });
                 if let Some(error) = stopped {
                     return Err(error);
                 }

@@ -134,17 +134,15 @@ fn apply(server: &mut Server, effect: Effect) -> Result<(), String> {
             server.users.require_password(&server.config.requirepass);
             Ok(())
         }
-        Effect::AppendOnly => {
-            match (server.config.appendonly, server.aof.is_on()) {
-                (true, false) => server.start_aof(),
-                (false, true) => {
-                    server.stop_aof();
-                    Ok(())
-                }
-                _ => Ok(()),
+        Effect::AppendOnly => match (server.config.appendonly, server.aof.is_on()) {
+            (true, false) => server.start_aof(),
+            (false, true) => {
+                server.stop_aof();
+                Ok(())
             }
-            .map_err(|()| "Unable to turn on AOF. Check server logs.".to_owned())
+            _ => Ok(()),
         }
+        .map_err(|()| "Unable to turn on AOF. Check server logs.".to_owned()),
         Effect::AofGc => {
             server.drop_history();
             Ok(())

@@ -6,12 +6,15 @@
 //! it ([`Aof::barrier`]), nobody else does. Otherwise they are written here,
 //! and only forcing them to disk is left to the thread.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::aof_rewrite::Rewrite;
 use super::journal::Sink;
 use super::server::Server;
+use super::snapshot_file::{Description, SnapshotFile};
 use crate::aof::{
     Alarm, Disk, DiskFile, Manifest, Names, Open, RealDisk, Syncer, append_command, os_error_text,
 };
@@ -248,7 +251,9 @@ impl Aof {
 
     /// Whether something may not be on disk although it was forced there.
     pub(super) fn has_lost_sync(&self) -> bool {
-        self.syncer.as_ref().is_some_and(|syncer| syncer.error().is_some())
+        self.syncer
+            .as_ref()
+            .is_some_and(|syncer| syncer.error().is_some())
     }
 
     /// How many times it could not be forced to disk.
@@ -529,25 +534,35 @@ impl Server {
 
     /// The base of a log that begins with an empty data set.
     fn write_empty_base(&self, names: &Names, name: &[u8]) -> Result<(), ()> {
-        let mut bytes = Vec::new();
-        if self.config.aof_use_rdb_preamble {
-            const END: u8 = 0xff;
-            bytes.extend_from_slice(format!("REDIS{:04}", crate::rdb::VERSION).as_bytes());
-            bytes.push(END);
-            let checksum = crate::rdb::payload::checksum(&bytes);
-            bytes.extend_from_slice(&checksum.to_le_bytes());
-        }
-        let temporary = std::path::PathBuf::from(format!("temp-rewriteaof-{}.aof", std::process::id()));
-        let disk = &*self.aof.disk;
-        let written = disk.open(&temporary, Open::Truncate).and_then(|file| {
-            file.write_all(&bytes).map_err(|(_, error)| error)?;
-            file.sync()?;
-            disk.rename(&temporary, &names.path(name))
-        });
+        let temporary = format!("temp-rewriteaof-{}.aof", std::process::id());
+        let (temporary, path) = (PathBuf::from(temporary), names.path(name));
+        let written = if self.config.aof_use_rdb_preamble {
+            self.write_empty_snapshot(temporary, &path)
+        } else {
+            self.write_empty_commands(&temporary, &path)
+        };
         written.map_err(|error| {
             let text = os_error_text(&error);
             tracing::warn!("Write error writing append only file on disk: {text}");
         })
+    }
+
+    fn write_empty_snapshot(&self, temporary: PathBuf, path: &Path) -> std::io::Result<()> {
+        let mut file = SnapshotFile::create(temporary, self.file_options(true))?;
+        file.write_all(&Description::of(self, true).header())?;
+        file.finish(Some(path))
+    }
+
+    fn write_empty_commands(&self, temporary: &Path, path: &Path) -> std::io::Result<()> {
+        let disk = &*self.aof.disk;
+        let file = disk.open(temporary, Open::Truncate)?;
+        if self.config.aof_timestamp_enabled {
+            let note = format!("#TS:{}\r\n", self.clock_unix_ms() / 1000);
+            file.write_all(note.as_bytes())
+                .map_err(|(_, error)| error)?;
+        }
+        file.sync()?;
+        disk.rename(temporary, path)
     }
 
     /// Deletes the files that are no longer needed.

@@ -248,8 +248,7 @@ impl Server {
             self.aof.rewrite.temp.clone(),
         );
         let options = RewriteOptions {
-            timestamp_s: (self.config.aof_timestamp_enabled)
-                .then(|| self.clock_unix_ms() / 1000),
+            timestamp_s: (self.config.aof_timestamp_enabled).then(|| self.clock_unix_ms() / 1000),
             incremental_fsync: self.config.aof_rewrite_incremental_fsync,
         };
         let number = self.aof.rewrite.number;
@@ -338,7 +337,10 @@ impl Server {
             let temporary = names.temporary_incr();
             let incr = manifest.new_incr(&names.prefix);
             let path = names.path(&incr);
-            if self.rename_part(&names.path(&temporary), &path, "incr").is_err() {
+            if self
+                .rename_part(&names.path(&temporary), &path, "incr")
+                .is_err()
+            {
                 remove(&base_path);
                 return Err(());
             }

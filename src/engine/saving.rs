@@ -203,10 +203,15 @@ impl Server {
         }
     }
 
-    fn file_options(&self) -> FileOptions {
+    /// Of a snapshot, or of the base of an append-only file.
+    pub(super) fn file_options(&self, aof_base: bool) -> FileOptions {
         FileOptions {
             checksum: self.config.rdbchecksum,
-            incremental_fsync: self.config.rdb_save_incremental_fsync,
+            incremental_fsync: if aof_base {
+                self.config.aof_rewrite_incremental_fsync
+            } else {
+                self.config.rdb_save_incremental_fsync
+            },
         }
     }
 
@@ -231,7 +236,7 @@ impl Server {
 
     fn write_rdb(&mut self) -> std::io::Result<()> {
         let temp = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
-        let mut file = SnapshotFile::create(temp, self.file_options())?;
+        let mut file = SnapshotFile::create(temp, self.file_options(false))?;
         std::io::Write::write_all(&mut file, &Description::of(self, false).header())?;
         let delay_us = self.config.rdb_key_save_delay_us;
         let mut saved = 0;
@@ -287,7 +292,7 @@ impl Server {
         let (description, options, file) = (
             Description::of(self, target.aof_base),
             self.snapshot_options(),
-            self.file_options(),
+            self.file_options(target.aof_base),
         );
         let aof_base = target.aof_base;
         let stop = given_up.clone();

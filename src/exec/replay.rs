@@ -36,7 +36,7 @@ type Failed = ();
 pub fn load_log(rules: &LoadRules, on_server: OnServer<'_>) -> Result<(), Failed> {
     let start = Instant::now();
     let mut prepared = None;
-    on_server(&mut |server| prepared = Some(prepare(server)));
+    on_server(&mut |server| prepared = Some(prepare(server, true)));
     // Without a server, nobody waits for the data.
     let Some(prepared) = prepared else {
         return Ok(());
@@ -52,7 +52,10 @@ pub fn load_log(rules: &LoadRules, on_server: OnServer<'_>) -> Result<(), Failed
         done_bytes: 0,
     };
     loader.files(&manifest)?;
-    tracing::info!("DB loaded from append only file: {}", seconds(start.elapsed()));
+    tracing::info!(
+        "DB loaded from append only file: {}",
+        seconds(start.elapsed())
+    );
     Ok(())
 }
 
@@ -68,12 +71,21 @@ pub fn reload_log(server: &mut Server) -> Result<(), Failed> {
     loaded
 }
 
-/// What the manifest says; it is the server's from now on.
-fn prepare(server: &mut Server) -> Result<(Names, Manifest), Failed> {
+/// What the manifest says; it is the server's from now on. To be loaded, the
+/// log of an older version is brought into today's form.
+///
+/// # Errors
+/// When it cannot be read: the reason has been logged.
+pub fn prepare(server: &mut Server, to_load: bool) -> Result<(Names, Manifest), Failed> {
     let names = server.aof_names();
     let mut manifest = read_manifest(&names)?;
-    upgrade(server, &names, &mut manifest)?;
+    if to_load {
+        upgrade(server, &names, &mut manifest)?;
+    }
     server.aof.manifest = manifest.clone();
+    if !to_load {
+        server.drop_history();
+    }
     Ok((names, manifest))
 }
 
@@ -104,7 +116,10 @@ fn upgrade(server: &Server, names: &Names, manifest: &mut Manifest) -> Result<()
     }
     // The move may have been interrupted after the manifest was written.
     let half_moved = manifest.incr.is_empty()
-        && manifest.base.as_ref().is_some_and(|base| base.name == names.prefix)
+        && manifest
+            .base
+            .as_ref()
+            .is_some_and(|base| base.name == names.prefix)
         && !names.path(&names.prefix).exists();
     if names.dir.is_dir() && !manifest.is_empty() && !half_moved {
         return Ok(());
@@ -117,10 +132,11 @@ fn upgrade(server: &Server, names: &Names, manifest: &mut Manifest) -> Result<()
     manifest.adopt(&names.prefix);
     names.write_manifest(disk, manifest)?;
     let name = shown(&names.prefix);
-    disk.rename(old, &names.path(&names.prefix)).map_err(|error| {
-        let text = os_error_text(&error);
-        tracing::warn!("Error trying to move the old AOF file {name} into dir {dir}: {text}");
-    })?;
+    disk.rename(old, &names.path(&names.prefix))
+        .map_err(|error| {
+            let text = os_error_text(&error);
+            tracing::warn!("Error trying to move the old AOF file {name} into dir {dir}: {text}");
+        })?;
     tracing::info!(
         "Successfully migrated an old-style AOF file ({name}) into the AOF directory ({dir})."
     );
@@ -472,7 +488,10 @@ fn bad_format(name: &str) {
 fn exec(server: &mut Server, id: ClientId) {
     let transaction = server.client(id).transaction.take();
     server.discard(id);
-    for queued in transaction.into_iter().flat_map(|transaction| transaction.queue) {
+    for queued in transaction
+        .into_iter()
+        .flat_map(|transaction| transaction.queue)
+    {
         let argv: Vec<&[u8]> = queued.argv.iter().map(|arg| &arg[..]).collect();
         apply(server, id, queued.command, &argv);
     }

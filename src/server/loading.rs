@@ -9,9 +9,7 @@ use super::io::Shared;
 use super::log;
 use crate::commands::generic::dump;
 use crate::engine::Server;
-use crate::engine::loading::{
-    LoadOptions, LoadRules, OnServer, is_missing, load_file, seconds,
-};
+use crate::engine::loading::{LoadOptions, LoadRules, OnServer, is_missing, load_file, seconds};
 use crate::exec::replay;
 
 /// Clients are only let in before the data are there when loading takes
@@ -71,6 +69,10 @@ impl Source {
 pub(super) fn begin(shared: &Arc<Shared>) -> Result<(), String> {
     let source = {
         let mut server = shared.server.lock();
+        if !server.config.appendonly && replay::prepare(&mut server, false).is_err() {
+            log::flush();
+            std::process::exit(1);
+        }
         let Some(source) = Source::of(&mut server) else {
             tracing::info!("Ready to accept connections");
             return Ok(());

@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use crate::aof::check;
-use crate::rdb::frame::{self, Checksum, Record};
 use crate::commands::generic::dump::limits;
 use crate::config::Config;
+use crate::rdb::frame::{self, Checksum, Record};
 use crate::rdb::{Reader, StreamSource};
 
 /// Runs the tool that the program was called as, if it was.

@@ -51,7 +51,11 @@ fn random_commands_have_equal_replies_while_use_is_counted() {
 #[test]
 fn random_commands_are_logged_equally() {
     let commands = from_env("REDSTART_ORACLE_COMMANDS").unwrap_or(COMMANDS) / 4;
-    let options = [&OPTIONS[..], &["--appendonly", "yes", "--appendfsync", "no"]].concat();
+    let options = [
+        &OPTIONS[..],
+        &["--appendonly", "yes", "--appendfsync", "no"],
+    ]
+    .concat();
     let servers = run(&options, commands, from_env("REDSTART_SEED"));
     let [ours, theirs] = servers.dirs().map(propagation::logged);
     println!("{} commands are logged", ours.len());

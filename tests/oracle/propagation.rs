@@ -30,7 +30,9 @@ pub fn logged(dir: &Path) -> Vec<Logged> {
 /// When the logs are not equal.
 pub fn compare(ours: &[Logged], theirs: &[Logged]) {
     let pairs = ours.iter().zip(theirs);
-    let equal = pairs.take_while(|(ours, theirs)| are_equal(ours, theirs)).count();
+    let equal = pairs
+        .take_while(|(ours, theirs)| are_equal(ours, theirs))
+        .count();
     if equal == ours.len() && equal == theirs.len() {
         return;
     }
@@ -75,7 +77,11 @@ fn are_equal(ours: &Logged, theirs: &Logged) -> bool {
     if popped(ours) && popped(theirs) && ours[1] == theirs[1] {
         return true;
     }
-    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a == b || are_close(a, b))
+    ours.len() == theirs.len()
+        && ours
+            .iter()
+            .zip(theirs)
+            .all(|(a, b)| a == b || are_close(a, b))
 }
 
 fn are_close(a: &[u8], b: &[u8]) -> bool {
@@ -83,5 +89,7 @@ fn are_close(a: &[u8], b: &[u8]) -> bool {
         let number = std::str::from_utf8(text).ok()?.parse::<i64>().ok()?;
         (number > 1_000_000_000_000).then_some(number)
     };
-    time(a).zip(time(b)).is_some_and(|(a, b)| a.abs_diff(b) <= CLOSE_MS as u64)
+    time(a)
+        .zip(time(b))
+        .is_some_and(|(a, b)| a.abs_diff(b) <= CLOSE_MS as u64)
 }
