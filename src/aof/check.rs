@@ -69,6 +69,7 @@ pub fn main(
         input,
         out,
         snapshot,
+        line: 1,
     };
     let path = match words[..] {
         [path] => path,
@@ -112,6 +113,8 @@ struct Tool<'a> {
     input: &'a mut dyn BufRead,
     out: &'a mut dyn Write,
     snapshot: CheckSnapshot,
+    /// Number of the line; it goes on from file to file.
+    line: u64,
 }
 
 impl Tool<'_> {
@@ -166,7 +169,10 @@ impl Tool<'_> {
                 return Err(Abort);
             }
         };
-        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+            _ => PathBuf::from("."),
+        };
         let total = manifest.loaded().count();
         let place = |name: &[u8]| -> (String, PathBuf) {
             let text = String::from_utf8_lossy(name).into_owned();
@@ -236,10 +242,12 @@ impl Tool<'_> {
         let mut log = Log {
             reader,
             offset,
-            line: 1,
+            line: self.line,
             begun: 0,
         };
-        let (sound, broken) = match self.commands(&mut log, name, path, last)? {
+        let scan = self.commands(&mut log, name, path, last)?;
+        self.line = log.line;
+        let (sound, broken) = match scan {
             Scan::Cut => return Ok(Verdict::TruncatedToTime),
             Scan::Until(sound, broken) => (sound, broken),
         };
