@@ -24,7 +24,11 @@ fn run(program: &str, dir: &Path, args: &[&str], input: &str) -> (Option<i32>, S
     let text = text.replace(program, "redis-check-aof");
     let lines = text.lines().map(|line| match line.split_once(" # ") {
         Some((_, message)) if line.contains(":C ") || line.contains(":X ") => message,
-        _ => line,
+        // Behind the end of a line it shows whatever lies in memory.
+        _ => match line.find("got: 00") {
+            Some(at) => &line[..at + "got: 00".len()],
+            None => line,
+        },
     });
     (output.status.code(), lines.collect::<Vec<_>>().join("\n"))
 }
@@ -101,7 +105,7 @@ fn files_are_judged_as_by_the_original() {
     }
     check(&[], &["missing"], "");
     let manifest = "file base seq 1 type b\nfile one seq 1 type i\nfile two seq 2 type i\n";
-    for log in logs() {
+    for (index, log) in logs().into_iter().enumerate() {
         check(&[("log", &log)], &["log"], "");
         check(&[("log", &log)], &["--fix", "log"], "y\n");
         check(&[("log", &log)], &["--fix", "log"], "n\n");
@@ -110,6 +114,10 @@ fn files_are_judged_as_by_the_original() {
             &["--truncate-to-timestamp", "200", "log"],
             "",
         );
+        // Where a log is cut makes no difference to the files around it.
+        if index > 20 && index % 16 != 0 {
+            continue;
+        }
         let set = command(&["set", "a", "b"]);
         for [base, one, two] in [[&log, &set, &set], [&set, &log, &set], [&set, &set, &log]] {
             let files = [
