@@ -143,7 +143,7 @@ fn bgsave(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
     }
     server
         .save_in_background()
-        .map_err(|()| CmdError::line(b"ERR".to_vec()))?;
+        .map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     server.reply(id).simple("Background saving started");
     REPLIED
 }
