@@ -402,3 +402,56 @@ fn a_thousand_waiters_share_one_push() {
     assert!(got.iter().copied().eq(0..1000));
     c.check("EXISTS l", ":0");
 }
+
+#[test]
+fn calls_that_wait_are_counted_and_logged_when_they_end() {
+    let server = Server::start(&["--slowlog-log-slower-than", "0"]);
+    let mut c = server.connect();
+    let mut waiting = server.connect();
+    let id = waiting.id();
+    let stats = |c: &mut Client| {
+        let info = c.ask("INFO commandstats");
+        let line = info.lines().find(|line| line.contains("_blpop:"));
+        let line = line.unwrap_or_default();
+        let field = |name: &str| {
+            let (_, rest) = line.split_once(name).unwrap_or_default();
+            rest.split(',').next().unwrap_or_default().to_owned()
+        };
+        (field("calls="), field("failed_calls="))
+    };
+    let logged = |c: &mut Client| c.ask("SLOWLOG GET -1").matches("BLPOP").count();
+    let has_latency = |c: &mut Client| c.ask("INFO latencystats").contains("_blpop:");
+    let counted = |calls: &str, failed: &str| (calls.to_owned(), failed.to_owned());
+    waiting.send("BLPOP k 0\r\n");
+    wait("the client to wait", || {
+        c.ask("INFO clients")
+            .contains("blocked_clients:1")
+            .then_some(())
+    });
+    assert_eq!(c.field_of(id, "argv-mem"), "7");
+    assert_eq!(stats(&mut c), counted("1", "0"));
+    assert_eq!((logged(&mut c), has_latency(&mut c)), (0, false));
+    c.check("LPUSH k v", ":1");
+    assert_eq!(waiting.reply(), "*2 $k $v");
+    assert_eq!(stats(&mut c), counted("1", "0"));
+    assert_eq!((logged(&mut c), has_latency(&mut c)), (1, true));
+    // One whose time has come is not logged.
+    waiting.check("BLPOP k 0.01", "*-1");
+    assert_eq!((stats(&mut c), logged(&mut c)), (counted("2", "0"), 1));
+    // One that was given up has failed.
+    for how in ["TIMEOUT", "ERROR"] {
+        waiting.send("BLPOP k 0\r\n");
+        wait("the client to wait", || {
+            c.ask("INFO clients")
+                .contains("blocked_clients:1")
+                .then_some(())
+        });
+        c.check(&format!("CLIENT UNBLOCK {id} {how}"), ":1");
+        waiting.reply();
+    }
+    assert_eq!((stats(&mut c), logged(&mut c)), (counted("4", "2"), 3));
+    waiting.check("MULTI", "+OK");
+    waiting.check("BLPOP k 0", "+QUEUED");
+    waiting.check("EXEC", "*1 *-1");
+    assert_eq!((stats(&mut c), logged(&mut c)), (counted("5", "2"), 4));
+}

@@ -156,6 +156,47 @@ fn output_beyond_the_hard_limit_ends_the_client() {
 }
 
 #[test]
+fn replies_that_nobody_will_read_stop_early() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal 1mb 0 0"]);
+    let mut c = server.connect();
+    c.check("HSET hash a b", ":1");
+    c.check("SADD set a", ":1");
+    c.check("ZADD zset 1 a", ":1");
+    let peak = server.peak_rss_bytes();
+    for endless in ["HRANDFIELD hash", "SRANDMEMBER set", "ZRANDMEMBER zset"] {
+        let mut greedy = server.connect();
+        greedy.send(format!("{endless} -4000000000\r\n"));
+        assert!(greedy.rest().is_empty(), "{endless}");
+        // Who has turned replies off is not cut off, and waits for nothing.
+        let mut silent = server.connect();
+        silent.send(format!(
+            "CLIENT REPLY OFF\r\n{endless} -4000000000\r\nCLIENT REPLY ON\r\n"
+        ));
+        silent.check_reply("+OK");
+        silent.check("PING", "+PONG");
+        c.check(
+            &format!("{endless} -4294967296"),
+            "-ERR value is out of range",
+        );
+    }
+    for i in 0..20_000 {
+        c.command(&["SET".to_owned(), format!("{i:0100}"), String::new()]);
+        c.check_reply("+OK");
+    }
+    let mut greedy = server.connect();
+    greedy.send("KEYS *\r\n");
+    assert!(greedy.rest().is_empty());
+    // A subscriber has a limit of its own.
+    let mut subscriber = server.connect();
+    subscriber.ask("HELLO 3");
+    subscriber.ask("SUBSCRIBE x");
+    subscriber.send("HRANDFIELD hash -300000\r\n");
+    subscriber.exact("*300000\r\n".len() + 300_000 * "$1\r\na\r\n".len());
+    let grown = server.peak_rss_bytes().saturating_sub(peak);
+    assert!(grown < 100 << 20, "{grown}");
+}
+
+#[test]
 fn output_above_the_soft_limit_for_long_ends_the_client() {
     let server = Server::start(&["--client-output-buffer-limit", "normal 0 100kb 1"]);
     let mut c = server.connect();

@@ -287,10 +287,6 @@ fn what_is_missing_says_so() {
     }
     server.check("DEBUG replybuffer other 1", &unknown("replybuffer"));
     server.check_has(
-        "DEBUG RELOAD",
-        "-ERR This version cannot write or load data",
-    );
-    server.check_has(
         "DEBUG LOADAOF",
         "-ERR This version cannot write or load data",
     );

@@ -270,6 +270,9 @@ fn a_signal_can_be_taken_back() {
 #[test]
 fn shutdown_never_pretends_to_save() {
     let mut server = Server::start(&[]);
+    // The snapshot cannot take the place of a directory.
+    let in_the_way = server.dir.path().join("dump.rdb");
+    std::fs::create_dir(&in_the_way).unwrap();
     server.check("SET key value", "+OK");
     server.check("SHUTDOWN ABORT", "-ERR No shutdown in progress.");
     for wrong in ["SAVE NOSAVE", "ABORT NOW", "LATER"] {
@@ -281,31 +284,22 @@ fn shutdown_never_pretends_to_save() {
         "{reply}"
     );
     server.check("GET key", "value");
-    server.check("SHUTDOWN NOSAVE NOW", "(closed)");
-    assert_eq!(server.wait_for_end().code(), Some(0));
-    assert!(server.log().contains("can't exit"));
 
     // A signal that asks for saving is not obeyed either, unless forced.
-    let mut server = Server::start(&["--shutdown-on-sigterm", "save"]);
+    server.check("CONFIG SET shutdown-on-sigterm save", "+OK");
     server.signal(libc::SIGTERM);
     server.wait_for_log("SIGTERM received but errors trying to shut down the server");
     server.check(ALIVE.0, ALIVE.1);
     server.check("CONFIG SET shutdown-on-sigterm \"save force\"", "+OK");
     server.signal(libc::SIGTERM);
     assert_eq!(server.wait_for_end().code(), Some(0));
-
-    let mut server = Server::start(&["--save", "900 1"]);
-    assert!(server.log().contains("nothing is written to disk"));
-    server.check("SET key value", "+OK");
-    server.check("SHUTDOWN", "(closed)");
-    assert_eq!(server.wait_for_end().code(), Some(0));
-    assert!(server.log().contains("the data in memory is lost"));
+    assert!(server.log().contains("can't exit"));
+    assert!(server.log().contains("Exit anyway"));
 }
 
 #[test]
 fn refuses_what_it_cannot_do() {
     for (args, told) in [
-        (["--aclfile", "users.acl"], "would not be in force"),
         (
             ["--replicaof", "127.0.0.1 1"],
             "nothing would be replicated",
@@ -366,8 +360,42 @@ fn answers_questions_about_itself() {
         code == 1 && stderr.contains("No such command in rename-command"),
         "{stderr}"
     );
-    let (code, _, stderr) = run(&["--user", "alice on nopass"]);
-    assert!(code == 1 && stderr.contains("no ACL users"), "{stderr}");
+    for (lines, told) in [
+        (
+            "user alice on\nuser alice on",
+            "Error in user declaration 'alice': Duplicate user found.",
+        ),
+        (
+            "user alice on ~a%&x wrong",
+            "Error in user declaration 'wrong': Syntax error",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("redis.conf");
+        fs::write(&file, lines).unwrap();
+        let (code, _, stderr) = run(&[file.to_str().unwrap()]);
+        assert!(code == 1 && stderr.contains(told), "{lines}:\n{stderr}");
+    }
+    let (code, stdout, _) = run(&["--user", "alice", "on", "+nosuch", "--port", "0"]);
+    assert!(
+        code == 1 && stdout.contains("Configured to not listen"),
+        "{stdout}"
+    );
+    let port = free_port().to_string();
+    let (code, stdout, _) = run(&["--user", "alice", "on", "+nosuch", "--port", &port]);
+    let told = "Error loading ACL rule '+nosuch' for the user named 'alice': Unknown command or \
+                category name in ACL";
+    assert!(code == 1 && stdout.contains(told), "{stdout}");
+    assert!(
+        stdout.contains("Critical error while loading ACLs. Exiting."),
+        "{stdout}"
+    );
+    let (code, stdout, _) = run(&["--aclfile", "no.such.acl", "--port", &port]);
+    let told = "Aborting Redis startup because of ACL errors: Error loading ACLs, opening file \
+                'no.such.acl': No such file or directory";
+    assert!(code == 1 && stdout.contains(told), "{stdout}");
+    let (code, stdout, _) = run(&["--aclfile", "x", "--user", "alice", "on", "--port", &port]);
+    assert!(code == 1 && stdout.contains("but not both."), "{stdout}");
     let (code, stdout, _) = run(&["/no/such/file.conf"]);
     assert_eq!(code, 1);
     assert!(
@@ -677,4 +705,54 @@ fn a_low_limit_of_files_lowers_maxclients() {
         reply.ends_with("is not able to handle the specified number of clients, try with 968"),
         "{reply}"
     );
+}
+
+#[test]
+fn some_settings_wait_for_loading() {
+    let first = Server::start(&[]);
+    first.check("DEBUG POPULATE 2000", "+OK");
+    first.check("SAVE", "+OK");
+    let dir = first.dir.path().to_str().unwrap();
+    let slow = [
+        "--key-load-delay",
+        "1000",
+        "--enable-protected-configs",
+        "yes",
+    ];
+    let often = ["--loading-process-events-interval-bytes", "1024"];
+    let args = [&["--dir", dir][..], &slow, &often].concat();
+    let loading = Server::launch(Path::new(PROGRAM), &args, |_| {});
+    wait("loading to begin", || {
+        let address = ("127.0.0.1", loading.port);
+        let mut client = Client::new(TcpStream::connect(address).ok()?);
+        let info = client.ask("INFO persistence");
+        info.contains("loading:1").then_some(())
+    });
+    const LOADING: &str = "-LOADING Redis is loading the dataset in memory";
+    loading.check("CONFIG SET loglevel debug", "+OK");
+    loading.check("CONFIG SET loglevel verbose dir /", LOADING);
+    loading.check("GET key:0", LOADING);
+    wait("loading to end", || {
+        let mut client = loading.connect();
+        (client.ask("GET key:0") == "value:0").then_some(())
+    });
+    loading.check("CONFIG SET appendonly no", "+OK");
+}
+
+#[test]
+fn flushall_leaves_nothing_to_be_saved() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let mut changes = || {
+        let info = client.ask("INFO persistence");
+        let line = info.lines().find(|line| line.starts_with("rdb_changes"));
+        line.unwrap().to_owned()
+    };
+    server.check("SET k v", "+OK");
+    server.check("FLUSHALL", "+OK");
+    assert_eq!(changes(), "rdb_changes_since_last_save:2");
+    server.check("CONFIG SET save \"3600 1000\"", "+OK");
+    server.check("SET k v", "+OK");
+    server.check("FLUSHALL", "+OK");
+    assert_eq!(changes(), "rdb_changes_since_last_save:0");
 }

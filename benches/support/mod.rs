@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod load;
+pub mod lockstep;
 pub mod report;
 pub mod request;
 pub mod scan;

@@ -5,6 +5,9 @@ use rand::rngs::SmallRng;
 
 pub use super::args::Args;
 pub use super::error::CmdError;
+use super::permission;
+use super::registry::Entry;
+use crate::acl::User;
 use crate::config::Config;
 use crate::engine::Wait;
 use crate::keyspace::DbRef;
@@ -49,6 +52,15 @@ impl Propagation {
     }
 }
 
+/// Who calls what.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// The user that the client acts as.
+    pub user: &'a User,
+    /// The command.
+    pub command: &'a Entry,
+}
+
 /// The context of one call.
 pub struct Ctx<'a> {
     /// The arguments after the name.
@@ -61,8 +73,14 @@ pub struct Ctx<'a> {
     pub rng: &'a mut SmallRng,
     /// Limits and thresholds.
     pub config: &'a Config,
+    /// Bytes of output from which on nobody will read more: the client is about
+    /// to be cut off, or wants no replies. Commands that may write far more stop
+    /// there.
+    pub reply_max_bytes: usize,
     /// What goes to AOF and replicas.
     pub propagation: &'a mut Propagation,
+    /// For the few commands whose arguments do not tell all that they read.
+    pub caller: Caller<'a>,
     /// The key whose appearance woke a command that waited: it is served from
     /// this one.
     pub woken_by: Option<&'a [u8]>,
@@ -73,6 +91,11 @@ impl Ctx<'_> {
     #[inline]
     pub fn now_ms(&self) -> i64 {
         self.db.now_ms()
+    }
+
+    /// Whether the user may read any key there is.
+    pub fn may_read_all_keys(&self) -> bool {
+        permission::may_read_all(self.caller.user, self.caller.command, self.args.argv())
     }
 
     /// Goes to AOF and replicas as this command instead of as it came.

@@ -108,6 +108,39 @@ pub fn keys<A: Argv + ?Sized>(entry: &Entry, argv: &A) -> Keys {
     }
 }
 
+/// The keys that a command line will use, for permission: as [`keys`], but
+/// where a list of keys may be empty and is, the others count. Redis 7.0 takes
+/// such a line (PFMERGE without sources) for malformed, and lets everybody
+/// change what it names.
+pub fn keys_in_use<A: Argv + ?Sized>(entry: &Entry, argv: &A) -> Keys {
+    let found = keys(entry, argv);
+    if !found.is_empty() || entry.command.key_finder.is_some() {
+        return found;
+    }
+    let mut keys = Keys::default();
+    for spec in entry.command.keys {
+        let Begin::Index(first) = spec.begin else {
+            return found;
+        };
+        let first = i64::from(first);
+        let pushed = match run(spec, first, argv) {
+            _ if spec.flags & kflag::NOT_KEY != 0 => Some(()),
+            Some(run) => keys.push(run),
+            None => is_empty_list(spec, first, argv).then_some(()),
+        };
+        if pushed.is_none() {
+            return found;
+        }
+    }
+    keys
+}
+
+/// Whether the line ends where a list of any length would begin.
+fn is_empty_list<A: Argv + ?Sized>(spec: &KeySpec, first: i64, argv: &A) -> bool {
+    let open = matches!(spec.find, Find::Range(last, _, 0) if last < 0);
+    open && usize::try_from(first).is_ok_and(|first| first == argv.count())
+}
+
 /// As [`keys`], with the shard channels that a cluster places like keys.
 pub fn keys_and_channels<A: Argv + ?Sized>(entry: &Entry, argv: &A) -> Keys {
     if has_keys(entry) {
@@ -236,7 +269,8 @@ fn run<A: Argv + ?Sized>(spec: &KeySpec, first: i64, argv: &A) -> Option<Run> {
             let word = argv.word(index_in(first + i64::from(count_at), argv)?);
             let keys = strict_integer(word).filter(|keys| *keys >= 0)?;
             let first = first + i64::from(first_at);
-            (first, first.checked_add(keys)?.checked_sub(1)?, step)
+            // Redis: cut to 32 bits.
+            (first, first + i64::from(keys as i32) - 1, step)
         }
         Find::Unknown => return None,
     };
@@ -299,16 +333,22 @@ fn strict_integer(word: &[u8]) -> Option<i64> {
     text.parse().ok()
 }
 
-/// The number that the word begins with, 0 if none or negative.
+/// The number that the word begins with, 0 if none or negative. Redis (atoi):
+/// what does not fit 64 bits is cut off there, the rest to 32 bits.
 fn lenient_integer(word: &[u8]) -> usize {
     let word = word.trim_ascii_start();
-    let word = word.strip_prefix(b"+").unwrap_or(word);
-    let end = word
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(word.len());
-    let text = std::str::from_utf8(&word[..end]).unwrap_or("");
-    text.parse().unwrap_or(0)
+    let (negative, word) = match word {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, word),
+    };
+    let digits = word.iter().take_while(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0i64, |number, digit| {
+        let digit = i64::from(digit - b'0');
+        let digit = if negative { -digit } else { digit };
+        number.saturating_mul(10).saturating_add(digit)
+    });
+    usize::try_from(number as i32).unwrap_or(0)
 }
 
 /// Finds the keys of commands whose specifications cannot tell them all; named in the row.
@@ -461,6 +501,8 @@ mod tests {
         Command::container("BITS", -2, &[])
             .keys(&[key_at(RW | kflag::VARIABLE_FLAGS, 1)])
             .key_finder(read_unless_written),
+        Command::container("MERGE", -2, &[])
+            .keys(&[key_at(RW, 1), keys_at(RO, 2, Find::Range(-1, 1, 0))]),
         Command::container("CHANNELS", -2, &[]).keys(&[keys_at(
             kflag::NOT_KEY,
             1,
@@ -507,9 +549,27 @@ mod tests {
             check(line, Err(KeyError::Invalid));
         }
         check("counted d 2x a b", Ok(&[(3, 0), (4, 0), (1, 0)]));
+        // As a 32-bit integer it is 1.
+        check("counted d -9223372036854775807 a", Ok(&[(3, 0), (1, 0)]));
+        check("counted d 4294967297 a", Ok(&[(1, OW), (3, RO)]));
         check("script s 0", Ok(&[]));
         check("script s 5 a", Ok(&[]));
         check("script s 1 a b", Ok(&[(3, RW)]));
+    }
+
+    #[test]
+    fn lists_that_may_be_empty() {
+        let registry = Registry::new(&[COMMANDS]).expect("builds");
+        let in_use = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let entry = &registry[registry.find(words[0].as_bytes()).expect("there")];
+            let keys = keys_in_use(entry, &words[..]);
+            keys.iter().map(|key| key.index).collect::<Vec<_>>()
+        };
+        assert_eq!(in_use("merge d"), [1]);
+        assert_eq!(in_use("merge d a b"), [1, 2, 3]);
+        assert_eq!(in_use("counted d x a"), [0; 0]);
+        check("merge d", Err(KeyError::Invalid));
     }
 
     #[test]

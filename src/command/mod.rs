@@ -8,5 +8,6 @@ pub mod help;
 pub mod implied;
 pub mod info;
 pub mod keyspec;
+pub mod permission;
 pub mod registry;
 pub mod table;

@@ -40,6 +40,8 @@ pub struct Command {
     pub keys: &'static [KeySpec],
     /// Tells the keys where the specifications cannot.
     pub key_finder: Option<KeyFinder>,
+    /// Which arguments are channels that it publishes or subscribes to.
+    pub channels: ChannelArgs,
     /// Hints for clients and proxies (COMMAND TIPS).
     pub tips: &'static [&'static str],
     /// One sentence, in our words.
@@ -237,6 +239,19 @@ pub struct KeySpec {
     pub notes: &'static str,
 }
 
+/// Which arguments are channels that a user must be allowed to use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChannelArgs {
+    /// None (nor are those that a subscriber takes leave of).
+    None,
+    /// The first.
+    First,
+    /// All.
+    All,
+    /// All, as patterns.
+    AllPatterns,
+}
+
 /// Key specification that starts at a fixed argument.
 pub const fn keys_at(flags: u32, index: i32, find: Find) -> KeySpec {
     KeySpec {
@@ -286,6 +301,7 @@ impl Command {
             categories: 0,
             keys: &[],
             key_finder: None,
+            channels: ChannelArgs::None,
             tips: &[],
             summary: "",
             since: "1.0.0",
@@ -345,6 +361,10 @@ impl Command {
             key_finder: Some(finder),
             ..self
         }
+    }
+    /// With these arguments as channels.
+    pub const fn channels(self, channels: ChannelArgs) -> Command {
+        Command { channels, ..self }
     }
     /// With these tips.
     pub const fn tips(self, tips: &'static [&'static str]) -> Command {

@@ -93,8 +93,9 @@ fn config_set(server: &mut Server, client: ClientId, args: Args<'_>) -> CmdResul
     }
     let pairs: Vec<(&[u8], &[u8])> = rest.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     let local_client = server.client(client).is_local();
+    let persistence = &server.stats.persistence;
     let circumstances = Circumstances {
-        loading: server.stats.persistence.loading,
+        loading: persistence.loading && !persistence.async_loading,
         local_client,
     };
     let changes = server
@@ -131,7 +132,7 @@ fn refused(error: SetError) -> CmdError {
 fn apply(server: &mut Server, effect: Effect) -> Result<(), String> {
     match effect {
         Effect::RequirePass => {
-            server.users.require_password(&server.config.requirepass);
+            server.require_password();
             Ok(())
         }
         Effect::AppendOnly => match (server.config.appendonly, server.aof.is_on()) {
@@ -161,7 +162,12 @@ fn config_rewrite(server: &mut Server, client: ClientId, _: Args<'_>) -> CmdResu
     let Some(file) = server.config.config_file.clone() else {
         return Err(CmdError::err("The server is running without a config file"));
     };
-    if let Err(error) = server.config.rewrite(&file, Extra::default(), false) {
+    let users = server.user_lines();
+    let extra = Extra {
+        users: &users,
+        ..Extra::default()
+    };
+    if let Err(error) = server.config.rewrite(&file, extra, false) {
         let reason = config::os_error_text(&error);
         tracing::warn!("CONFIG REWRITE failed: {reason}");
         return Err(CmdError::err(format!("Rewriting config file: {reason}")));

@@ -282,7 +282,7 @@ fn pfdebug(ctx: &mut Ctx) -> CmdResult {
 fn make_dense(edit: &mut Edit) -> Result<bool, CmdError> {
     let converted = edit.raw_string(|bytes| change(bytes, 0, |hll| hll.make_dense()))??;
     if converted {
-        edit.changed_unnamed();
+        edit.reencoded();
     }
     Ok(converted)
 }
@@ -312,7 +312,7 @@ mod tests {
         w.check("PFMERGE d k", missed, "verbatim", 1);
         w.check("PFMERGE d", "0~d 0:pfadd=d", "verbatim", 1);
         w.check("PFDEBUG DECODE d", "", "verbatim", 0);
-        w.check("PFDEBUG TODENSE d", "0~d", "verbatim", 1);
+        w.check("PFDEBUG TODENSE d", "", "verbatim", 1);
         w.check("PFDEBUG GETREG d", "", "verbatim", 0);
     }
 }

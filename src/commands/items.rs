@@ -1,9 +1,7 @@
 //! Elements of collections in replies.
 
 use crate::command::ctx::CmdError;
-use crate::config::Config;
 use crate::encoding::listpack::Item;
-use crate::engine::ClientKind;
 use crate::resp::Reply;
 
 /// Elements that are replied at most where one may come again and again.
@@ -21,27 +19,35 @@ pub(super) fn bulk_item(reply: &mut Reply<'_>, item: Item<'_>) {
     }
 }
 
-/// An array of `count` elements by chance, each written by `element`.
+/// An array of `count` elements by chance, each written by `element`, up to
+/// [`reply_max_bytes`](crate::command::ctx::Ctx::reply_max_bytes).
 ///
 /// # Errors
 /// More than any client could read.
 pub(super) fn repeat(
     reply: &mut Reply<'_>,
-    config: &Config,
+    max_bytes: usize,
     count: usize,
     mut element: impl FnMut(&mut Reply<'_>),
 ) -> Result<(), CmdError> {
-    if count > REPEATED_MAX {
-        return Err(CmdError::OutOfRange);
-    }
+    check_repeated(count)?;
     reply.array(count);
     let mut left = count;
-    // Redis: a client that is cut off meanwhile needs no more.
-    let limit = config.client_output_buffer_limits[ClientKind::Normal.index()].hard_bytes;
-    while left > 0 && (limit == 0 || reply.pending_bytes() as u64 <= limit) {
+    while left > 0 && reply.pending_bytes() < max_bytes {
         let some = left.min(REPEATED_AT_ONCE);
         (0..some).for_each(|_| element(reply));
         left -= some;
+    }
+    Ok(())
+}
+
+/// Refuses a count of elements where one may come again and again.
+///
+/// # Errors
+/// More than any client could read.
+pub(super) fn check_repeated(count: usize) -> Result<(), CmdError> {
+    if count > REPEATED_MAX {
+        return Err(CmdError::OutOfRange);
     }
     Ok(())
 }

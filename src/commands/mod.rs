@@ -1,5 +1,6 @@
 //! The commands, by group of COMMAND DOCS.
 
+pub mod acl;
 pub mod bitmap;
 pub mod config;
 pub mod connection;
@@ -22,6 +23,7 @@ use crate::command::table::Command;
 
 /// The tables of all groups.
 pub const FAMILIES: &[&[Command]] = &[
+    acl::COMMANDS,
     bitmap::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,

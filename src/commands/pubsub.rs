@@ -2,7 +2,9 @@
 
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::help::help;
-use crate::command::table::{Command, Find, Group, KeySpec, cat, flag, key_at, keys_at, kflag};
+use crate::command::table::{
+    ChannelArgs, Command, Find, Group, KeySpec, cat, flag, key_at, keys_at, kflag,
+};
 use crate::engine::{Channels, ClientId, PubSub, Server, Topic};
 use crate::util::glob;
 
@@ -24,6 +26,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .syntax("pattern:{pattern:pattern}...")
         .flags(LISTENING)
+        .channels(ChannelArgs::AllPatterns)
         .acl(cat::PUBSUB),
     Command::server("PUBLISH", 3, publish)
         .doc(
@@ -36,6 +39,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .syntax("channel:string message:string")
         .flags(PUBLISHING)
+        .channels(ChannelArgs::First)
         .acl(cat::PUBSUB),
     Command::container("PUBSUB", -2, PUBSUB).doc(
         Group::PubSub,
@@ -63,6 +67,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .syntax("shardchannel:string message:string")
         .flags(PUBLISHING)
+        .channels(ChannelArgs::First)
         .acl(cat::PUBSUB)
         .keys(&[key_at(kflag::NOT_KEY, 1)]),
     Command::server("SSUBSCRIBE", -2, ssubscribe)
@@ -74,6 +79,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .syntax("shardchannel:string...")
         .flags(LISTENING)
+        .channels(ChannelArgs::All)
         .acl(cat::PUBSUB)
         .keys(SHARD_CHANNEL_SPECS),
     Command::server("SUBSCRIBE", -2, subscribe)
@@ -85,6 +91,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .syntax("channel:string...")
         .flags(LISTENING)
+        .channels(ChannelArgs::All)
         .acl(cat::PUBSUB),
     Command::server("SUNSUBSCRIBE", -1, sunsubscribe)
         .doc(

@@ -47,7 +47,7 @@ mod value;
 pub use arguments::{Answer, Arguments, Meta};
 pub use directive::{Directive, Effect, Refusal, flag};
 pub use load::{Host, LoadError, Place, Process, Sources};
-pub use rewrite::Extra;
+pub use rewrite::{Extra, replace_file};
 pub use set::{Changes, Circumstances, Named, SetError, find, is_sensitive, pairs};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
@@ -136,7 +136,8 @@ fn default_save() -> Vec<SavePoint> {
     vec![point(3600, 1), point(300, 100), point(60, 10_000)]
 }
 
-fn path(bytes: &[u8]) -> PathBuf {
+/// A path as it is written in a directive.
+pub fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
 }
 

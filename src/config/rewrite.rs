@@ -64,7 +64,9 @@ impl Config {
         out.processed("user");
         if self.aclfile.is_empty() {
             for user in extra.users {
-                out.line("user", user, true);
+                // A name or pattern may have a quote, which would not be read.
+                let words = user.split(|byte| *byte == b' ').map(quoted_if_odd);
+                out.line("user", &words.collect::<Vec<_>>().join(&b' '), true);
             }
         }
         out.processed("loadmodule");
@@ -216,7 +218,10 @@ fn directive_of(line: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Writes beside the file, forces to disk, renames over it, forces that to disk.
-fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Those of the files; the old file is untouched then.
+pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let (file, new) = create_beside(path)?;
     let replaced = write_durably(file, content).and_then(|()| fs::rename(&new, path));
     if let Err(error) = replaced {

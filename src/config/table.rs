@@ -156,12 +156,12 @@ directives! {
     /// Password of the default user; empty: none.
     requirepass: Vec<u8> = Vec::new(), "requirepass" secret() SENSITIVE => RequirePass;
     /// File of ACL users; empty: none.
-    aclfile: Vec<u8> = Vec::new(), "aclfile" text() IMMUTABLE | LATER;
+    aclfile: Vec<u8> = Vec::new(), "aclfile" text() IMMUTABLE;
     /// Channels of new ACL users.
     acl_pubsub_default: AclPubsubDefault = AclPubsubDefault::Resetchannels,
-        "acl-pubsub-default" one_of() LATER;
+        "acl-pubsub-default" one_of() 0;
     /// Entries of the ACL log.
-    acllog_max_len: u64 = 128, "acllog-max-len" int(0, i64::MAX) LATER;
+    acllog_max_len: u64 = 128, "acllog-max-len" int(0, i64::MAX) 0;
     /// Who may set `dir` and `dbfilename`.
     enable_protected_configs: Protected = Protected::No,
         "enable-protected-configs" one_of() IMMUTABLE;
@@ -182,7 +182,7 @@ directives! {
     maxmemory_eviction_tenacity: u32 = 10, "maxmemory-eviction-tenacity" int(0, 100) LATER;
     /// Memory of all clients together; 0: no limit, negative: percent of `maxmemory`.
     maxmemory_clients: i64 = 0,
-        "maxmemory-clients" memory_or_percent(-100, i64::MAX) LATER => MaxMemoryClients;
+        "maxmemory-clients" memory_or_percent(-100, i64::MAX) 0 => MaxMemoryClients;
     /// How slowly the access counter grows.
     lfu_log_factor: u32 = 10, "lfu-log-factor" int(0, i32::MAX) LATER;
     /// Minutes after which the access counter loses one.
@@ -196,7 +196,7 @@ directives! {
     client_output_buffer_limits: [OutputBufferLimit; 3] = OUTPUT_BUFFER_LIMITS,
         "client-output-buffer-limit" special(special::CLIENT_OUTPUT_BUFFER_LIMIT) MULTI;
     /// Keys remembered for client-side caching; 0: no limit.
-    tracking_table_max_keys: u64 = 1_000_000, "tracking-table-max-keys" unsigned(0, i64::MAX) LATER;
+    tracking_table_max_keys: u64 = 1_000_000, "tracking-table-max-keys" unsigned(0, i64::MAX) 0;
     /// Milliseconds after which a slow script makes others see BUSY.
     busy_reply_threshold_ms: i64 = 5000,
         "busy-reply-threshold" ["lua-time-limit"] int(0, i64::MAX) 0;

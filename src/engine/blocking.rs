@@ -24,6 +24,8 @@ pub struct Wait {
     /// What is replied where nobody may wait. (When the time has come, it is
     /// no array, whatever the command.)
     pub when_denied: DeniedReply,
+    /// How long the command has run so far, nanoseconds.
+    pub ran_ns: u64,
 }
 
 /// The reply of a wait that is not allowed.
@@ -48,6 +50,13 @@ pub struct Blocked {
     pub wait: Wait,
     /// Its place in the queues: who came first is served first.
     turn: u64,
+}
+
+impl Blocked {
+    /// Bytes of its arguments.
+    pub fn args_bytes(&self) -> usize {
+        self.argv.iter().map(Bytes::len).sum()
+    }
 }
 
 /// A key of a database.
@@ -205,6 +214,7 @@ mod tests {
             kind: Type::List,
             until_ms,
             when_denied: DeniedReply::NullArray,
+            ran_ns: 0,
         }
     }
 
@@ -214,7 +224,7 @@ mod tests {
         let command = registry.find(b"waits").unwrap();
         let mut clients = Clients::new(1);
         let ids: Vec<ClientId> = (0..3)
-            .map(|_| clients.add(RawClient::default(), 0))
+            .map(|_| clients.add(RawClient::default(), crate::acl::tests::default_user(), 0))
             .collect();
         let db = DbIndex::FIRST;
         let mut waiting = Waiting::default();

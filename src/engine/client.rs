@@ -2,10 +2,15 @@
 //! with its I/O thread.
 
 use std::ops::{BitOr, BitOrAssign};
+use std::sync::Arc;
 
+use super::client_memory::Counted;
 use super::pubsub::Subscriptions;
+use super::tracking::{ClientTracking, TrackingMode};
 use super::transactions::{Transaction, WatchedKey};
+use crate::acl::User;
 use crate::command::registry::CommandId;
+use crate::config::OutputBufferLimit;
 use crate::keyspace::DbIndex;
 use crate::resp::Output;
 
@@ -46,6 +51,8 @@ impl Flags {
     pub const MULTI: Flags = Flags(1 << 12);
     /// A watched key has changed.
     pub const DIRTY_CAS: Flags = Flags(1 << 13);
+    /// Is or was in tracking mode (client-side caching).
+    pub const HAS_TRACKED: Flags = Flags(1 << 14);
 
     /// Whether any of these bits is set.
     #[inline]
@@ -170,7 +177,7 @@ pub struct Client {
     /// RESP3 instead of RESP2.
     pub resp3: bool,
     /// The user that it acts as.
-    pub user: String,
+    pub user: Arc<User>,
     /// Whether it may run commands.
     pub authenticated: bool,
     /// State bits.
@@ -189,9 +196,12 @@ pub struct Client {
     pub soft_limit_since_ns: Option<u64>,
     /// Bytes of requests received and not executed, the running one included.
     pub query_bytes: usize,
-    /// Bytes that can be received without another allocation: what the
-    /// connection keeps of its own, and its share of the thread's read buffer.
-    pub query_free_bytes: usize,
+    /// Bytes of requests that there is room for, these included: what the
+    /// connection has of its own, and its share of the thread's read buffer.
+    pub query_room_bytes: usize,
+    /// Bytes of a big argument that are still to come and to be made room for.
+    /// Redis takes the memory for all of it when it begins to come.
+    pub query_announced_bytes: usize,
     /// Most bytes of a request since the last look.
     pub query_peak_bytes: usize,
     /// Free bytes beyond which the I/O thread gives its own back.
@@ -203,16 +213,22 @@ pub struct Client {
     pub reply_room_bytes: usize,
     /// Most of them used since the last look.
     pub reply_peak_bytes: usize,
-    /// Time of that look, clock nanoseconds.
-    pub reply_peak_since_ns: u64,
+    /// Time of that look, clock nanoseconds; none: never yet.
+    pub reply_peak_since_ns: Option<u64>,
     /// What it has queued since MULTI.
     pub transaction: Option<Box<Transaction>>,
     /// Keys that it watches.
     pub watched: Vec<WatchedKey>,
+    /// Bytes of their names.
+    pub(super) watched_bytes: usize,
     /// What it has subscribed to.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it is told of keys in its cache.
+    pub tracking: Option<Box<ClientTracking>>,
     /// Messages to it while a command runs whose reply is dropped.
     pub kept: Option<Box<Output>>,
+    /// Its part in the memory of all clients.
+    pub(super) counted: Counted,
     /// Whether its I/O thread has been told to look at it.
     pub scheduled: bool,
     /// Whether its I/O thread has been told of messages to it.
@@ -236,7 +252,13 @@ pub const REPLY_ROOM_BYTES: usize = 16 * 1024;
 pub const REPLY_ROOM_BYTES_MIN: usize = 1024;
 
 impl Client {
-    pub(super) fn new(id: u64, handle: ClientId, raw: RawClient, now_ns: u64) -> Client {
+    pub(super) fn new(
+        id: u64,
+        handle: ClientId,
+        raw: RawClient,
+        user: Arc<User>,
+        now_ns: u64,
+    ) -> Client {
         let mut flags = Flags::NONE;
         flags.set(Flags::UNIX_SOCKET, raw.unix_socket);
         Client {
@@ -249,7 +271,7 @@ impl Client {
             active_ns: now_ns,
             db: DbIndex::default(),
             resp3: false,
-            user: crate::acl::DEFAULT_USER.to_owned(),
+            user,
             authenticated: false,
             flags,
             closing: Closing::No,
@@ -259,17 +281,21 @@ impl Client {
             in_flight_chunks: 0,
             soft_limit_since_ns: None,
             query_bytes: 0,
-            query_free_bytes: 0,
+            query_room_bytes: 0,
+            query_announced_bytes: 0,
             query_peak_bytes: 0,
             query_trim_to_bytes: None,
             args_bytes: 0,
             reply_room_bytes: REPLY_ROOM_BYTES,
             reply_peak_bytes: REPLY_ROOM_BYTES,
-            reply_peak_since_ns: now_ns,
+            reply_peak_since_ns: None,
             transaction: None,
             watched: Vec::new(),
+            watched_bytes: 0,
             subscriptions: None,
+            tracking: None,
             kept: None,
+            counted: Counted::default(),
             scheduled: false,
             push_scheduled: false,
         }
@@ -291,6 +317,11 @@ impl Client {
         self.flags.has(Flags::UNIX_SOCKET)
             || self.raw.addr.starts_with("127.0.0.1:")
             || self.raw.addr.starts_with("[::1]:")
+    }
+
+    /// Bytes that can be received without another allocation.
+    pub fn query_free_bytes(&self) -> usize {
+        self.query_room_bytes.saturating_sub(self.query_bytes)
     }
 
     /// Bytes of replies not yet handed to the kernel.
@@ -333,6 +364,29 @@ impl Client {
         }
     }
 
+    /// How long the output may get before all of it is dropped, by a limit or
+    /// because the client wants no reply.
+    #[inline]
+    pub fn reply_max_bytes(&self, limit: &OutputBufferLimit) -> usize {
+        if self.kept.is_some() {
+            return 0;
+        }
+        match usize::try_from(limit.hard_bytes) {
+            // Redis: the first part does not count.
+            Ok(hard) if hard > 0 => {
+                (hard.saturating_add(REPLY_ROOM_BYTES)).saturating_sub(self.in_flight_bytes)
+            }
+            _ => usize::MAX,
+        }
+    }
+
+    /// What counts for `maxmemory-clients`, bytes: what the client costs and
+    /// may cost any moment, for the argument that it is sending and for replies.
+    pub fn counted_bytes(&self) -> usize {
+        let reply_room = self.reply_room_bytes.saturating_sub(self.output_bytes());
+        self.memory_bytes() + self.query_announced_bytes + reply_room
+    }
+
     /// What the client costs, bytes.
     pub fn memory_bytes(&self) -> usize {
         let strings = [&self.name, &self.lib[0], &self.lib[1]];
@@ -340,13 +394,17 @@ impl Client {
             + strings.iter().map(|text| text.capacity()).sum::<usize>()
             + self.raw.addr.capacity()
             + self.raw.laddr.capacity()
-            + self.user.capacity()
-            + self.query_bytes
-            + self.query_free_bytes
+            + self.query_bytes.max(self.query_room_bytes)
             + self.args_bytes
             + self.multi_bytes()
+            + self.watched_bytes
+            + self.watched.capacity() * size_of::<WatchedKey>()
             + self.subscription_bytes()
-            + self.output.capacity()
+            + self
+                .tracking
+                .as_ref()
+                .map_or(0, |tracking| tracking.memory_bytes())
+            + self.output.own_bytes()
             + self.in_flight_bytes
     }
 
@@ -365,6 +423,7 @@ impl Client {
     /// The letters of CLIENT LIST's flags field.
     pub fn flag_letters(&self) -> String {
         let mut letters = String::new();
+        let tracking = self.tracking.as_ref();
         let mut add = |on: bool, letter: char| {
             if on {
                 letters.push(letter);
@@ -375,6 +434,10 @@ impl Client {
         add(self.flags.has(Flags::PUBSUB), 'P');
         add(self.flags.has(Flags::MULTI), 'x');
         add(self.flags.has(Flags::BLOCKED | Flags::PAUSED), 'b');
+        add(tracking.is_some(), 't');
+        add(tracking.is_some_and(|tracking| tracking.broken), 'R');
+        let mode = tracking.map(|tracking| tracking.mode);
+        add(mode == Some(TrackingMode::Broadcast), 'B');
         add(self.flags.has(Flags::DIRTY_CAS), 'd');
         add(self.closing == Closing::AfterReply, 'c');
         add(self.closing == Closing::Now, 'A');

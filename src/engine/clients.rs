@@ -1,8 +1,11 @@
 //! All connected clients, and which of them their I/O threads must look at.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::client::{Client, ClientId, Closing, Flags, RawClient};
+use super::client_memory::ClientMemory;
+use crate::acl::User;
 
 /// The clients by handle and by number.
 pub struct Clients {
@@ -16,6 +19,7 @@ pub struct Clients {
     /// Per I/O thread: clients with messages that nobody waits for more than
     /// for what the thread has to do else.
     pushes: Vec<Pushes>,
+    pub(super) memory: ClientMemory,
     /// Clients that receive every command.
     pub monitors: Vec<ClientId>,
     /// Clients whose command waits for the end of CLIENT PAUSE.
@@ -34,6 +38,7 @@ impl Clients {
             next_id: 1,
             scheduled: (0..io_threads).map(|_| Vec::new()).collect(),
             pushes: (0..io_threads).map(|_| Pushes::default()).collect(),
+            memory: ClientMemory::default(),
             monitors: Vec::new(),
             paused: Vec::new(),
             blocked: 0,
@@ -55,8 +60,8 @@ impl Clients {
         self.next_id
     }
 
-    /// A new client.
-    pub fn add(&mut self, raw: RawClient, now_ns: u64) -> ClientId {
+    /// A new client, acting as a user.
+    pub fn add(&mut self, raw: RawClient, user: Arc<User>, now_ns: u64) -> ClientId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push((0, None));
             self.slots.len() as u32 - 1
@@ -66,14 +71,22 @@ impl Clients {
             slot,
             generation: *generation,
         };
-        *place = Some(Box::new(Client::new(self.next_id, handle, raw, now_ns)));
+        *place = Some(Box::new(Client::new(
+            self.next_id,
+            handle,
+            raw,
+            user,
+            now_ns,
+        )));
         self.by_id.insert(self.next_id, handle);
         self.next_id += 1;
+        self.note_memory(handle);
         handle
     }
 
     /// Forgets a client; its handle is stale from now on.
     pub fn remove(&mut self, handle: ClientId) -> Option<Box<Client>> {
+        self.uncount_memory(handle);
         let (generation, place) = self.slots.get_mut(handle.slot as usize)?;
         if *generation != handle.generation {
             return None;
@@ -107,6 +120,25 @@ impl Clients {
             Some((generation, Some(client))) if *generation == handle.generation => Some(client),
             _ => None,
         }
+    }
+
+    /// A client and what all of them take.
+    pub(super) fn memory_and_client(
+        &mut self,
+        handle: ClientId,
+    ) -> Option<(&mut ClientMemory, &mut Client)> {
+        match self.slots.get_mut(handle.slot as usize) {
+            Some((generation, Some(client))) if *generation == handle.generation => {
+                Some((&mut self.memory, client))
+            }
+            _ => None,
+        }
+    }
+
+    /// All handles, in no order.
+    pub(super) fn handles(&self) -> Vec<ClientId> {
+        let clients = self.slots.iter().filter_map(|(_, client)| client.as_ref());
+        clients.map(|client| client.handle).collect()
     }
 
     /// The client of a number.
@@ -148,6 +180,7 @@ impl Clients {
 
     /// Has the client's I/O thread look at it at the end of this turn.
     pub fn schedule(&mut self, handle: ClientId) {
+        self.note_memory(handle);
         if let Some(client) = self.get_mut(handle)
             && !client.scheduled
         {
@@ -176,6 +209,7 @@ impl Clients {
     /// Has the client's I/O thread write the messages to it when it comes to
     /// that: thousands may get the same one.
     pub fn schedule_push(&mut self, handle: ClientId) {
+        self.note_memory(handle);
         if let Some(client) = self.get_mut(handle)
             && !client.push_scheduled
         {
@@ -242,10 +276,10 @@ mod tests {
     #[test]
     fn handles_go_stale() {
         let mut clients = Clients::new(1);
-        let first = clients.add(RawClient::default(), 0);
+        let first = clients.add(RawClient::default(), crate::acl::tests::default_user(), 0);
         assert_eq!(clients.get(first).unwrap().id, 1);
         clients.remove(first);
-        let second = clients.add(RawClient::default(), 0);
+        let second = clients.add(RawClient::default(), crate::acl::tests::default_user(), 0);
         assert_ne!(first, second);
         assert!(clients.get(first).is_none() && clients.remove(first).is_none());
         assert_eq!((clients.find(2), clients.len()), (Some(second), 1));
@@ -258,7 +292,7 @@ mod tests {
             io_thread: 1,
             ..RawClient::default()
         };
-        let client = clients.add(raw, 0);
+        let client = clients.add(raw, crate::acl::tests::default_user(), 0);
         clients.schedule(client);
         clients.close(client, Closing::AfterReply);
         assert!(clients.has_scheduled(1) && !clients.has_scheduled(0));

@@ -7,8 +7,6 @@ use super::pubsub::Topic;
 use super::server::Server;
 
 /// `id=… addr=… …`, fields and order of Redis 7.0, library fields of 7.2 behind.
-/// Client caches are not there yet: their fields have the values of a client
-/// that uses none.
 pub(super) fn line(server: &Server, client: &Client) -> String {
     let seconds = |since_ns: u64| server.now_ns.saturating_sub(since_ns) / 1_000_000_000;
     let pending = client.pending_output();
@@ -27,7 +25,7 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         line,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} \
-         omem={} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+         omem={} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
         client.id,
         client.raw.addr,
         client.raw.laddr,
@@ -42,7 +40,7 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         client.subscribed(Topic::ShardChannel),
         queued,
         client.query_bytes,
-        client.query_free_bytes,
+        client.query_free_bytes() + client.query_announced_bytes,
         client.args_bytes,
         client.multi_bytes(),
         client.reply_room_bytes,
@@ -50,10 +48,11 @@ pub(super) fn line(server: &Server, client: &Client) -> String {
         pending.buffer_bytes,
         pending.list_chunks,
         pending.list_bytes,
-        client.memory_bytes(),
+        client.counted_bytes(),
         events,
         command,
-        client.user,
+        String::from_utf8_lossy(client.user.name()),
+        client.redirection(),
         if client.resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&client.lib[0]),
         String::from_utf8_lossy(&client.lib[1]),

@@ -55,7 +55,7 @@ impl Server {
         };
         let buffers = ClientBuffers {
             total: client.memory_bytes(),
-            input: client.query_bytes + client.query_free_bytes + client.args_bytes,
+            input: client.query_bytes + client.query_free_bytes() + client.args_bytes,
             output: client.output_bytes(),
         };
         self.stats.clients.add(kind.index(), buffers, now_s);

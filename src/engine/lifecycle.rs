@@ -24,7 +24,7 @@ impl Server {
             self.stats.connections_rejected += 1;
             return Some("-ERR max number of clients reached\r\n");
         }
-        if self.config.protected_mode && self.users.open_to_all() && !loopback {
+        if self.config.protected_mode && self.users.default_needs_no_password() && !loopback {
             self.stats.connections_rejected += 1;
             return Some(PROTECTED_MODE);
         }
@@ -34,7 +34,8 @@ impl Server {
     /// A new client, logged in when the default user needs no password.
     pub fn add_client(&mut self, raw: RawClient) -> ClientId {
         self.stats.connections_received += 1;
-        let id = self.clients.add(raw, self.now_ns);
+        let user = self.users.default_user().clone();
+        let id = self.clients.add(raw, user, self.now_ns);
         let authenticated = self.users.open_to_all();
         self.client(id).authenticated = authenticated;
         tracing::debug!("Accepted {}", self.client(id).raw.addr);
@@ -44,6 +45,7 @@ impl Server {
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, id: ClientId) {
         self.waiting.remove(id);
+        self.forget_tracking(id);
         let Some(mut client) = self.clients.remove(id) else {
             return;
         };
@@ -63,13 +65,16 @@ impl Server {
             let subscriptions = client.subscriptions.take();
             self.drop_subscriptions(id, subscriptions);
         }
+        self.forget_tracking(id);
     }
 
     /// RESET: a client as if it had just connected, its number and library
     /// apart. A monitor stops being one.
     pub fn reset_client(&mut self, id: ClientId) {
         let authenticated = self.users.open_to_all();
+        let user = self.users.default_user().clone();
         self.discard(id);
+        self.untrack(id);
         let client = self.client(id);
         let subscriptions = client.subscriptions.take();
         let was_monitor = client.flags.has(Flags::MONITOR);
@@ -83,7 +88,7 @@ impl Server {
         client.db = Default::default();
         client.resp3 = false;
         client.name.clear();
-        client.user = crate::acl::DEFAULT_USER.to_owned();
+        client.user = user;
         client.authenticated = authenticated;
         if was_monitor {
             self.clients.monitors.retain(|monitor| *monitor != id);
@@ -141,12 +146,14 @@ impl Server {
             what,
             until_ms: until_ms.max(old.until_ms),
         });
+        self.keyspace.paused = true;
         self.check_pause();
     }
 
     /// Ends CLIENT PAUSE; the waiting clients go on.
     pub fn end_pause(&mut self) {
         self.pause = None;
+        self.keyspace.paused = false;
         for id in std::mem::take(&mut self.clients.paused) {
             if let Some(client) = self.clients.get_mut(id) {
                 client.flags.set(Flags::PAUSED, false);

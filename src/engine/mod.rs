@@ -1,10 +1,12 @@
 //! The state that commands execute on. One lock guards all of it; whoever
 //! holds the lock is the executor.
 
+pub mod access;
 mod aof;
 mod aof_rewrite;
 mod blocking;
 mod client;
+mod client_memory;
 mod clients;
 mod describe;
 mod figures;
@@ -20,6 +22,7 @@ pub mod saving;
 mod server;
 mod shutdown;
 pub mod snapshot_file;
+mod tracking;
 mod transactions;
 mod upkeep;
 
@@ -33,5 +36,6 @@ pub use journal::{Journal, Sink, Unit};
 pub use pubsub::{Channels, PubSub, Subscriptions, Topic};
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState, random_hex};
 pub use shutdown::ShutdownError;
+pub use tracking::{ClientTracking, Tracking, TrackingMode};
 pub use transactions::{Queued, Transaction, WatchedKey, Watchers};
 pub use upkeep::{QUERY_ROOM_BYTES, UNAUTHENTICATED_OUTPUT_BYTES_MAX};

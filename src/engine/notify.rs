@@ -6,10 +6,11 @@ use crate::keyspace::effects::class;
 use crate::keyspace::{DbIndex, Event};
 
 impl Server {
-    /// Takes over what the configuration says about keys: how their use is
-    /// noted, and which of their events are published.
+    /// Takes over what the configuration says about keys (how their use is
+    /// noted, which of their events are published) and about what clients take.
     pub fn follow_config(&mut self) {
         self.keyspace.access.follow(&self.config);
+        self.follow_client_limit();
         let classes = self.config.notify_keyspace_events;
         let published = classes & (class::BY_KEY | class::BY_EVENT) != 0;
         self.keyspace.effects.record_classes = if published { classes } else { 0 };

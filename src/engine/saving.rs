@@ -21,6 +21,10 @@ const NAP: Duration = Duration::from_millis(5);
 /// Seconds until a snapshot that failed is tried again by itself.
 const RETRY_S: i64 = 5;
 
+/// Something failed, and why has been logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Logged;
+
 /// How a snapshot in the background ended.
 #[derive(Debug)]
 pub enum SnapshotEnd {
@@ -253,7 +257,7 @@ impl Server {
     ///
     /// # Errors
     /// When it cannot be begun: the reason has been logged.
-    pub fn save_in_background(&mut self) -> Result<(), ()> {
+    pub fn save_in_background(&mut self) -> Result<(), Logged> {
         self.stats.persistence.snapshots += 1;
         self.saving.tried_s = self.clock_unix_ms() / 1000;
         self.saving.scheduled = false;
@@ -267,6 +271,7 @@ impl Server {
         begun.map_err(|reason| {
             tracing::warn!("Can't save in background: {reason}");
             self.stats.persistence.last_snapshot_ok = false;
+            Logged
         })?;
         tracing::info!(
             "Background saving started by pid {}, without a process of its own",
@@ -400,10 +405,9 @@ impl Server {
             self.give_up_saving();
         }
         if !self.config.save.is_empty() {
-            let dirty = self.stats.dirty;
-            // The reason of a failure has been logged.
+            // The reason of a failure has been logged. Redis: FLUSHALL itself
+            // is no change that is still to be saved.
             let _ = self.save_now();
-            self.stats.dirty = dirty;
         }
     }
 }

@@ -13,8 +13,9 @@ use super::peers::Peers;
 use super::pubsub::PubSub;
 use super::saving::Saving;
 use super::shutdown::Signalled;
+use super::tracking::Tracking;
 use super::transactions::Watchers;
-use crate::acl::Users;
+use crate::acl::{AclLog, Users};
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
 use crate::config::Config;
@@ -71,10 +72,16 @@ pub struct Server {
     pub watchers: Watchers,
     /// Who has subscribed to what.
     pub pubsub: PubSub,
+    /// Who may have which keys in a cache.
+    pub tracking: Tracking,
+    /// The client whose request is being executed.
+    pub executing: Option<ClientId>,
     /// The time of the running commands does not go on: they count as one.
     pub time_stands: bool,
     /// Users.
     pub users: Users,
+    /// Who was refused what.
+    pub acl_log: AclLog,
     /// Counters, slow log, latency.
     pub stats: Stats,
     /// Time.
@@ -156,6 +163,7 @@ impl Server {
         let mut stats = Stats::new(registry.len());
         // Redis: a server that never saved counts as saved when it started.
         stats.persistence.last_save_s = started_unix_us / 1_000_000;
+        let users = Users::new(&super::access::terms(&registry, &config));
         let keyspace = Keyspace::new(config.databases as usize);
         let mut server = Server {
             keyspace,
@@ -163,8 +171,11 @@ impl Server {
             waiting: Waiting::default(),
             watchers: Watchers::default(),
             pubsub: PubSub::default(),
+            tracking: Tracking::default(),
+            executing: None,
             time_stands: false,
-            users: Users::default(),
+            users,
+            acl_log: AclLog::default(),
             stats,
             now_ns: clock.now_ns(),
             clock,

@@ -49,7 +49,9 @@ impl Server {
             tracing::warn!("There is a child rewriting the AOF. Killing it!");
             self.give_up_rewrite();
         }
-        self.give_up_saving();
+        if self.give_up_saving() {
+            super::snapshot_file::remove_unfinished();
+        }
         // What is half loaded must not replace what is on disk.
         let nosave = request.nosave || self.stats.persistence.loading;
         let save = (request.save && !self.stats.persistence.loading)

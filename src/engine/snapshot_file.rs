@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
+
 use super::server::Server;
 use crate::rdb::Encoder;
 use crate::rdb::frame::Checksum;
@@ -73,6 +75,17 @@ pub struct SnapshotFile {
     finished: bool,
 }
 
+/// Files that are being written.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Deletes the files that are being written: the process ends.
+pub fn remove_unfinished() {
+    for path in UNFINISHED.lock().drain(..) {
+        // There is nothing to be done about it, and the name says what it is.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 impl SnapshotFile {
     /// Begins a file.
     ///
@@ -87,6 +100,7 @@ impl SnapshotFile {
                 crate::config::os_error_text(error)
             );
         })?;
+        UNFINISHED.lock().push(path.clone());
         Ok(SnapshotFile {
             file,
             path,
@@ -146,6 +160,7 @@ impl Write for SnapshotFile {
 
 impl Drop for SnapshotFile {
     fn drop(&mut self) {
+        UNFINISHED.lock().retain(|path| *path != self.path);
         if !self.finished {
             // There is nothing to be done about it, and the name says what it is.
             let _ = std::fs::remove_file(&self.path);

@@ -109,7 +109,9 @@ impl Server {
             existed: state == KeyState::Alive,
             expired: state == KeyState::Expired,
         };
-        self.client(id).watched.push(watched);
+        let client = self.client(id);
+        client.watched.push(watched);
+        client.watched_bytes += key.len();
         self.watchers
             .keys
             .entry((db, key.into()))
@@ -124,6 +126,7 @@ impl Server {
             return;
         };
         client.flags.set(Flags::DIRTY_CAS, false);
+        client.watched_bytes = 0;
         let watched = std::mem::take(&mut client.watched);
         self.forget_watched(id, watched);
     }
@@ -141,7 +144,7 @@ impl Server {
                 }
             }
         }
-        self.keyspace.effects.record_touched = !self.watchers.is_empty();
+        self.choose_touched();
     }
 
     /// A key got another value or went: who watches it will not EXEC.

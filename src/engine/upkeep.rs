@@ -26,6 +26,7 @@ impl Server {
     /// What cron does about one client, about once a second.
     pub fn look_after(&mut self, id: ClientId) {
         let now_ns = self.now_ns;
+        self.clients.note_memory(id);
         let timeout_ns = u64::from(self.config.timeout_s) * SECOND_NS;
         let Some(client) = self.clients.get_mut(id) else {
             return;
@@ -59,11 +60,15 @@ impl Server {
             client.reply_room_bytes = REPLY_ROOM_BYTES.min(room * 2);
             self.stats.reply_buffer_expands += 1;
         }
-        if reset_ms.is_some_and(|reset_ms| {
-            now_ns.saturating_sub(client.reply_peak_since_ns) >= reset_ms * 1_000_000
-        }) {
+        // Redis: the first look forgets the peak, which is all of the room that
+        // a client begins with.
+        let since_ns = client.reply_peak_since_ns;
+        let is_due = |reset_ms: u64| {
+            since_ns.is_none_or(|since| now_ns.saturating_sub(since) >= reset_ms * 1_000_000)
+        };
+        if reset_ms.is_some_and(is_due) {
             client.reply_peak_bytes = client.pending_output().buffer_bytes;
-            client.reply_peak_since_ns = now_ns;
+            client.reply_peak_since_ns = Some(now_ns);
         }
     }
 
@@ -119,10 +124,10 @@ fn is_idle(client: &Client, now_ns: u64, timeout_ns: u64) -> bool {
 /// Decides whether a client has more room for requests than it needs; its I/O
 /// thread gives the memory back.
 fn trim_query_room(client: &mut Client, now_ns: u64) -> bool {
-    let room = client.query_bytes + client.query_free_bytes;
+    let room = client.query_bytes + client.query_free_bytes();
     let peak = client.query_peak_bytes.max(client.query_bytes);
     client.query_peak_bytes = client.query_bytes;
-    if client.query_free_bytes <= QUERY_TRIM_FROM_BYTES {
+    if client.query_free_bytes() <= QUERY_TRIM_FROM_BYTES {
         return false;
     }
     if now_ns.saturating_sub(client.active_ns) > QUERY_IDLE_NS {

@@ -7,9 +7,10 @@
 
 use bytes::Bytes;
 
-use super::{dispatch, settle};
+use super::{dispatch, permitted, settle, tracking};
 use crate::command::ctx::CmdError;
-use crate::command::registry::CommandId;
+use crate::command::permission;
+use crate::command::registry::{CommandId, Lookup};
 use crate::engine::{
     Blocked, Client, ClientId, Closing, DeniedReply, Flags, Server, Unblock, Wait,
 };
@@ -33,6 +34,7 @@ pub fn after_command(server: &mut Server) {
         return;
     }
     while let Some((id, how)) = server.waiting.take_ended() {
+        count_unblocked(server, id);
         give_up(server, id, how);
     }
     while server.waiting.has_ready() {
@@ -65,22 +67,41 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
     if !server.clients.get(id).is_some_and(open) {
         return;
     }
-    let Some(blocked) = server.waiting.remove(id) else {
+    let Some(mut blocked) = server.waiting.remove(id) else {
         return;
     };
     let argv: Vec<&[u8]> = blocked.argv.iter().map(|arg| &arg[..]).collect();
     let mark = dispatch::begin_reply(server.client(id));
     let command = blocked.command;
-    let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
-    let wait = dispatch::finish_run(server, id, command, &argv, result);
-    dispatch::end_unit(server, command);
-    if wait.is_some() {
-        dispatch::release_kept(server.client(id));
-        server.waiting.put(id, blocked);
+    // The user may have been changed while it waited.
+    let entry = &server.registry[command];
+    let user = server.clients.get(id).map(|client| &client.user);
+    let checked = user.map_or(Ok(()), |user| permission::check(user, entry, &argv[..]));
+    if let Err(denied) = checked {
+        permitted::note(server, id, command, &argv, denied);
+        let error = permitted::error(&server.registry[command], denied);
+        dispatch::write_error(server, id, &error);
+        end(server, id);
+        dispatch::after_reply(server, id, mark);
         return;
     }
+    let served_by = server.executing.replace(id);
+    let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
+    let before_ns = blocked.wait.ran_ns;
+    let (waits, elapsed_ns) = dispatch::finish_run(server, id, command, &argv, result);
+    dispatch::end_unit(server, command);
+    if waits.is_some() {
+        dispatch::release_kept(server.client(id));
+        blocked.wait.ran_ns += elapsed_ns;
+        server.waiting.put(id, blocked);
+        server.executing = served_by;
+        return;
+    }
+    dispatch::log_unblocked(server, id, command, &argv, (before_ns, elapsed_ns));
     end(server, id);
     dispatch::after_reply(server, id, mark);
+    tracking::after_request(server, id, Lookup::Found(command));
+    server.executing = served_by;
 }
 
 /// The client waits no more: its connection goes on with what it sent since.
@@ -117,6 +138,19 @@ pub fn give_up(server: &mut Server, id: ClientId, how: Unblock) {
     }
     end(server, id);
     dispatch::after_reply(server, id, mark);
+}
+
+/// Redis: a call that CLIENT UNBLOCK ends has failed, even where it looks like a
+/// timeout. (One whose time has come neither fails nor is logged.)
+fn count_unblocked(server: &mut Server, id: ClientId) {
+    let Some(blocked) = server.waiting.get(id) else {
+        return;
+    };
+    let (command, argv) = (blocked.command, blocked.argv.clone());
+    let ran_ns = (blocked.wait.ran_ns, 0);
+    let argv: Vec<&[u8]> = argv.iter().map(|arg| &arg[..]).collect();
+    server.stats.commands[command.index()].failed += 1;
+    dispatch::log_unblocked(server, id, command, &argv, ran_ns);
 }
 
 /// The reply of a wait that is not allowed.

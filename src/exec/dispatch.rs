@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{blocking, monitor, multi, settle};
-use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done};
+use super::{blocking, monitor, multi, permitted, settle, tracking};
+use crate::command::ctx::{Args, Caller, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
-use crate::engine::{Client, ClientId, Flags, Server, Unit, Wait};
+use crate::engine::{Client, ClientId, Closing, Flags, Server, Unit, Wait};
 use crate::resp::{Mark, Reply};
 
 /// What became of a request.
@@ -22,9 +22,51 @@ pub enum Outcome {
     Blocked,
 }
 
-/// Runs a request of a client. `lookup` is what its words call, `shared` are the arguments again where they
-/// are kept in shareable buffers, else empty.
+/// Runs a request of a client. `lookup` is what its words call, `shared` are
+/// the arguments again where they are kept in shareable buffers, else empty.
+#[inline]
 pub fn run(
+    server: &mut Server,
+    id: ClientId,
+    lookup: Lookup,
+    argv: &[&[u8]],
+    shared: &[Bytes],
+) -> Outcome {
+    tracking::before_request(server);
+    server.executing = Some(id);
+    let limited = server.clients.memory_is_limited() && server.clients.get(id).is_some();
+    let outcome = if limited {
+        run_limited(server, id, lookup, argv, shared)
+    } else {
+        run_now(server, id, lookup, argv, shared)
+    };
+    server.executing = None;
+    outcome
+}
+
+/// As [`run`] where the memory of clients is limited: what the last command
+/// left behind may be too much, be it with this client or others.
+#[cold]
+fn run_limited(
+    server: &mut Server,
+    id: ClientId,
+    lookup: Lookup,
+    argv: &[&[u8]],
+    shared: &[Bytes],
+) -> Outcome {
+    // Redis: not yet for the command that is about to run.
+    let args_bytes = std::mem::take(&mut server.client(id).args_bytes);
+    server.evict_clients();
+    match server.clients.get_mut(id) {
+        Some(client) if client.closing != Closing::Now => client.args_bytes = args_bytes,
+        _ => return Outcome::Executed,
+    }
+    let outcome = run_now(server, id, lookup, argv, shared);
+    server.clients.note_memory(id);
+    outcome
+}
+
+fn run_now(
     server: &mut Server,
     id: ClientId,
     lookup: Lookup,
@@ -45,6 +87,7 @@ pub fn run(
             if multi::queues(server, id, command) {
                 multi::queue(server, id, command, kept(argv, shared));
                 after_reply(server, id, mark);
+                tracking::after_request(server, id, lookup);
                 return Outcome::Executed;
             }
             let result = call(server, id, command, argv, shared, None);
@@ -54,6 +97,7 @@ pub fn run(
                 let argv = kept(argv, shared);
                 release_kept(server.client(id));
                 blocking::block(server, id, command, argv, *wait);
+                tracking::after_request(server, id, lookup);
                 blocking::after_command(server);
                 return Outcome::Blocked;
             }
@@ -63,8 +107,21 @@ pub fn run(
             postpone(server, id);
             return Outcome::Postponed;
         }
+        Err(Refusal::Denied(command, denied)) => {
+            server.client(id).last_command = Some(command);
+            permitted::note(server, id, command, argv, denied);
+            server.stats.commands[command.index()].rejected += 1;
+            let error = permitted::error(&server.registry[command], denied);
+            let error = multi::refused(server, id, lookup, error);
+            write_error(server, id, &error);
+        }
         Err(Refusal::Error(error)) => {
-            if let Lookup::Found(command) = lookup {
+            let found = match lookup {
+                Lookup::Found(command) => Some(command),
+                _ => None,
+            };
+            server.client(id).last_command = found;
+            if let Some(command) = found {
                 server.stats.commands[command.index()].rejected += 1;
             }
             let error = multi::refused(server, id, lookup, error);
@@ -72,6 +129,7 @@ pub fn run(
         }
     }
     after_reply(server, id, mark);
+    tracking::after_request(server, id, lookup);
     blocking::after_command(server);
     Outcome::Executed
 }
@@ -147,6 +205,8 @@ pub(super) fn call(
         Handler::Data(function) => {
             let client = server.clients.get_mut(id).expect("the caller's client");
             client.last_command = Some(command);
+            let limits = &server.config.client_output_buffer_limits;
+            let reply_max_bytes = client.reply_max_bytes(&limits[client.kind().index()]);
             let mut db = server.keyspace.select(client.db);
             db.no_touch = client.flags.has(Flags::NO_TOUCH);
             function(&mut Ctx {
@@ -155,7 +215,12 @@ pub(super) fn call(
                 reply: Reply::new(&mut client.output, client.resp3),
                 rng: &mut server.rng,
                 config: &server.config,
+                reply_max_bytes,
                 propagation: &mut server.propagation,
+                caller: Caller {
+                    user: &client.user,
+                    command: &server.registry[command],
+                },
                 woken_by,
             })
         }
@@ -194,10 +259,18 @@ pub(super) fn finish(
             monitor::feed(server, id, argv);
         }
     }
-    finish_run(server, id, command, argv, result)
+    let (mut wait, elapsed_ns) = finish_run(server, id, command, argv, result);
+    match &mut wait {
+        None => log_call(server, id, command, argv, elapsed_ns),
+        // Redis: a call that waits is logged when it ends.
+        Some(wait) => wait.ran_ns = elapsed_ns,
+    }
+    server.redact.clear();
+    wait
 }
 
-/// As [`finish`], of one more run of a call that is counted already.
+/// As [`finish`], of one more run of a call that is counted already; gives its
+/// nanoseconds too, which are still to be logged.
 #[inline(always)]
 pub(super) fn finish_run(
     server: &mut Server,
@@ -205,17 +278,12 @@ pub(super) fn finish_run(
     command: CommandId,
     argv: &[&[u8]],
     result: CmdResult,
-) -> Option<Box<Wait>> {
+) -> (Option<Box<Wait>>, u64) {
     server.running = None;
     let start_ns = server.now_ns;
     server.now_ns = server.clock.now_ns();
     let elapsed_ns = server.now_ns.saturating_sub(start_ns);
-    let flags = server.registry[command].flags;
-    let stats = &mut server.stats.commands[command.index()];
-    stats.ns += elapsed_ns;
-    if server.config.latency_tracking {
-        stats.record_latency(elapsed_ns);
-    }
+    server.stats.commands[command.index()].ns += elapsed_ns;
     let wait = match result {
         Ok(Done::Replied | Done::Exec) => None,
         Ok(Done::Wait(wait)) => Some(wait),
@@ -225,33 +293,75 @@ pub(super) fn finish_run(
             None
         }
     };
-    log_slow(server, id, argv, flags, elapsed_ns);
-    server.redact.clear();
     settle::settle_call(server, id, argv);
-    wait
+    tracking::after_command(server, id, command, argv);
+    (wait, elapsed_ns)
 }
 
-/// LATENCY and SLOWLOG, which few calls are slow enough for.
+/// Distribution of latencies, and LATENCY and SLOWLOG, which few calls are slow
+/// enough for.
+#[inline(always)]
+pub(super) fn log_call(
+    server: &mut Server,
+    id: ClientId,
+    command: CommandId,
+    argv: &[&[u8]],
+    elapsed_ns: u64,
+) {
+    if server.config.latency_tracking {
+        server.stats.commands[command.index()].record_latency(elapsed_ns);
+    }
+    let flags = server.registry[command].flags;
+    note_latency(server, class_of(flags), elapsed_ns);
+    log_slow(server, id, argv, flags, elapsed_ns);
+}
+
+/// The same, of a call that has waited: how long it ran before and has run now.
+pub(super) fn log_unblocked(
+    server: &mut Server,
+    id: ClientId,
+    command: CommandId,
+    argv: &[&[u8]],
+    (before_ns, now_ns): (u64, u64),
+) {
+    let elapsed_ns = before_ns + now_ns;
+    if server.config.latency_tracking {
+        server.stats.commands[command.index()].record_latency(elapsed_ns);
+    }
+    note_latency(server, "command-unblocking", now_ns);
+    let flags = server.registry[command].flags;
+    log_slow(server, id, argv, flags, elapsed_ns);
+}
+
 #[inline(always)]
 fn log_slow(server: &mut Server, id: ClientId, argv: &[&[u8]], flags: u32, elapsed_ns: u64) {
     let elapsed_us = (elapsed_ns / 1000) as i64;
-    let threshold_ms = server.config.latency_monitor_threshold_ms;
-    if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
-        note_latency(server, flags, elapsed_us / 1000);
-    }
     let slower_than_us = server.config.slowlog_slower_than_us;
     if slower_than_us >= 0 && elapsed_us >= slower_than_us && flags & flag::SKIP_SLOWLOG == 0 {
         push_slow(server, id, argv, elapsed_us);
     }
 }
 
-#[cold]
-fn note_latency(server: &mut Server, flags: u32, elapsed_ms: i64) {
-    let event = if flags & flag::FAST != 0 {
+/// The event that a slow call of a command counts as.
+fn class_of(flags: u32) -> &'static str {
+    if flags & flag::FAST != 0 {
         "fast-command"
     } else {
         "command"
-    };
+    }
+}
+
+#[inline(always)]
+fn note_latency(server: &mut Server, event: &'static str, elapsed_ns: u64) {
+    let elapsed_ms = (elapsed_ns / 1_000_000) as i64;
+    let threshold_ms = server.config.latency_monitor_threshold_ms;
+    if threshold_ms > 0 && elapsed_ms >= threshold_ms {
+        note_spike(server, event, elapsed_ms);
+    }
+}
+
+#[cold]
+fn note_spike(server: &mut Server, event: &'static str, elapsed_ms: i64) {
     let threshold_ms = server.config.latency_monitor_threshold_ms;
     let now_s = server.keyspace.now_ms / 1000;
     server

@@ -3,6 +3,7 @@
 
 use crate::command::ctx::CmdError;
 use crate::command::error::{SHOWN_BYTES_MAX, shown};
+use crate::command::permission::{self, Denied};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::flag;
 use crate::engine::{Client, ClientKind, Flags, Pause, Server};
@@ -13,6 +14,8 @@ pub enum Refusal {
     Error(CmdError),
     /// It waits until CLIENT PAUSE ends.
     Postponed,
+    /// The user may not run it.
+    Denied(CommandId, Denied),
 }
 
 impl From<CmdError> for Refusal {
@@ -45,13 +48,14 @@ pub fn check(
         argv,
     };
     passage.arity()?;
-    passage.authenticated()?;
     passage.protected()?;
-    passage.loaded()?;
+    passage.authenticated()?;
+    passage.allowed_in_multi()?;
+    passage.permitted()?;
     passage.can_be_saved()?;
     passage.disk_works()?;
-    passage.allowed_in_multi()?;
     passage.allowed_to_subscribers()?;
+    passage.loaded()?;
     passage.not_paused()?;
     Ok(id)
 }
@@ -174,6 +178,12 @@ impl Passage<'_> {
         }
         let text = format!("Errors writing to the AOF file: {text}");
         Err(CmdError::coded("MISCONF", text))
+    }
+
+    #[inline]
+    fn permitted(&self) -> Result<(), Refusal> {
+        permission::check(&self.client.user, self.command, self.argv)
+            .map_err(|denied| Refusal::Denied(self.command.id, denied))
     }
 
     /// In RESP2 all that a subscriber receives counts as messages.

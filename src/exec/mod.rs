@@ -5,6 +5,8 @@ pub mod dispatch;
 pub mod gates;
 pub mod monitor;
 pub mod multi;
+mod permitted;
 mod propagate;
 pub mod replay;
 pub mod settle;
+pub mod tracking;

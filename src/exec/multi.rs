@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{blocking, dispatch};
+use super::{blocking, dispatch, permitted};
 use crate::command::ctx::CmdError;
+use crate::command::permission;
 use crate::command::registry::{CommandId, Lookup};
 use crate::command::table::flag;
 use crate::engine::{ClientId, Flags, Queued, Server};
@@ -57,9 +58,12 @@ pub fn exec(server: &mut Server, id: ClientId) {
     let queue = transaction.map_or_else(Vec::new, |transaction| transaction.queue);
     server.reply(id).array(queue.len());
     let began_ns = server.now_ns;
+    let own = server.client(id).last_command;
     server.time_stands = true;
     for queued in queue {
         execute(server, id, &queued);
+        // Redis: what the client has called is EXEC.
+        server.client(id).last_command = own;
     }
     server.time_stands = false;
     // The time of EXEC is that of all its commands.
@@ -68,10 +72,20 @@ pub fn exec(server: &mut Server, id: ClientId) {
 
 fn execute(server: &mut Server, id: ClientId, queued: &Queued) {
     let argv: Vec<&[u8]> = queued.argv.iter().map(|arg| &arg[..]).collect();
+    // The user may have been changed since.
+    let entry = &server.registry[queued.command];
+    let user = server.clients.get(id).map(|client| &client.user);
+    let checked = user.map_or(Ok(()), |user| permission::check(user, entry, &argv[..]));
+    if let Err(denied) = checked {
+        permitted::note(server, id, queued.command, &argv, denied);
+        dispatch::write_error(server, id, &permitted::error_in_exec(denied));
+        return;
+    }
     let result = dispatch::call(server, id, queued.command, &argv, &queued.argv, None);
     let wait = dispatch::finish(server, id, queued.command, &argv, result);
     if let Some(wait) = wait {
         // Nobody waits inside of a transaction.
+        dispatch::log_call(server, id, queued.command, &argv, wait.ran_ns);
         blocking::reply_denied(server, id, wait.when_denied);
     }
 }

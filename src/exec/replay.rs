@@ -390,8 +390,11 @@ impl<'a, R: Read> Replay<'a, R> {
             _ => None,
         };
         let (multi, exec) = (named(b"multi"), named(b"exec"));
+        let user = server.users.default_user().clone();
         Replay {
-            id: server.clients.add(RawClient::default(), server.now_ns),
+            id: server
+                .clients
+                .add(RawClient::default(), user, server.now_ns),
             reader,
             name,
             before_multi: 0,

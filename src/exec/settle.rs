@@ -41,7 +41,15 @@ fn settle_effects(server: &mut Server) -> u64 {
 fn settle_effect(server: &mut Server, effect: Effect) {
     match effect {
         Effect::Ready(db, key) => server.waiting.note_ready(db, key),
-        Effect::Touched(db, key) => server.touch_watched(db, &key),
+        Effect::Touched(db, key) => {
+            server.touch_watched(db, &key);
+            server.invalidate(&key, server.executing);
+        }
+        Effect::Lapsed(db, key) => {
+            server.touch_watched(db, &key);
+            server.invalidate(&key, None);
+        }
+        Effect::Emptied => server.invalidate_all(),
         // SWAPDB may have brought what somebody waits for.
         Effect::Flushed(db) => {
             server.touch_watched_db(db);

@@ -182,7 +182,7 @@ impl<'a> DbRef<'a> {
     }
 
     /// Finds a live key. One whose time has come is deleted (or, on a
-    /// replica, only overlooked).
+    /// replica and while clients are paused, only overlooked).
     #[inline]
     pub(super) fn find(&mut self, key: &[u8]) -> Option<Loc> {
         let hash = self.keyspace.hash_of(key);
@@ -204,7 +204,7 @@ impl<'a> DbRef<'a> {
     }
 
     fn expire_at(&mut self, loc: Loc) {
-        if self.keyspace.hide_expired {
+        if self.keyspace.keeps_expired() {
             return;
         }
         self.before_change_at(loc);
@@ -359,12 +359,23 @@ impl<'a> DbRef<'a> {
         self.insert(key, Entry::new(key, value, clock))
     }
 
+    /// As [`DbRef::create`], for commands that only find out on the way whether
+    /// they change anything. If they do, they count it.
+    pub fn create_unchanged(&mut self, key: &[u8], value: NewValue<'_>) -> Edit<'_> {
+        let clock = self.keyspace.access.initial(self.keyspace.now_ms);
+        self.insert_untouched(key, Entry::new(key, value, clock))
+    }
+
     pub(super) fn insert(&mut self, key: &[u8], entry: Entry) -> Edit<'_> {
-        let loc = self.insert_entry(key, entry);
-        self.keyspace.effects.event(self.index, event::NEW, key);
-        let mut edit = Edit::new(self, loc);
+        let mut edit = self.insert_untouched(key, entry);
         edit.touch();
         edit
+    }
+
+    fn insert_untouched(&mut self, key: &[u8], entry: Entry) -> Edit<'_> {
+        let loc = self.insert_entry(key, entry);
+        self.keyspace.effects.event(self.index, event::NEW, key);
+        Edit::new(self, loc)
     }
 
     fn insert_entry(&mut self, key: &[u8], entry: Entry) -> Loc {
@@ -376,6 +387,12 @@ impl<'a> DbRef<'a> {
         let kind = entry.view().value_type();
         if kind.can_be_awaited() {
             self.keyspace.effects.ready(self.index, key);
+        }
+        if self.keyspace.keeps_expired()
+            && let Some(hidden) = self.table().find(hash, key)
+        {
+            let hidden = self.table_mut().remove(hidden);
+            self.keyspace.lazyfree.entry(hidden);
         }
         self.table_mut().insert(hash, entry)
     }
@@ -475,7 +492,7 @@ impl<'a> DbRef<'a> {
                 return Some(key);
             }
             let all_expire = self.table().expires() == self.table().len();
-            if self.keyspace.hide_expired && all_expire && tries >= 100 {
+            if self.keyspace.keeps_expired() && all_expire && tries >= 100 {
                 return Some(key);
             }
             self.expire_if_due(&key);

@@ -175,6 +175,11 @@ impl<'a> Edit<'a> {
         self.db.keyspace.effects.dirty += 1;
     }
 
+    /// Counts one change of the encoding alone: nobody has another value to see.
+    pub fn reencoded(&mut self) {
+        self.db.keyspace.effects.dirty += 1;
+    }
+
     /// Publishes a further event of the same change.
     #[inline]
     pub fn notify(&mut self, event: Event) {

@@ -137,12 +137,16 @@ pub mod event {
 pub enum Effect {
     /// A key got another value or went: WATCH and client caches care.
     Touched(DbIndex, Box<[u8]>),
+    /// A key went because its time had come: touched, and by nobody.
+    Lapsed(DbIndex, Box<[u8]>),
     /// A keyspace event that somebody may have subscribed to.
     Event(DbIndex, Event, Box<[u8]>),
     /// A key was deleted because it expired: replicas and the AOF get a DEL.
     Expired(DbIndex, Box<[u8]>),
     /// A database was emptied or exchanged.
     Flushed(DbIndex),
+    /// All keys of a database, or of all, were asked to go.
+    Emptied,
     /// All databases were emptied.
     AllFlushed,
     /// A key appeared that clients may wait for.
@@ -189,7 +193,9 @@ impl Effects {
             self.log.push(Effect::Expired(db, key.into()));
         }
         self.event(db, event::EXPIRED, key);
-        self.touched(db, key);
+        if self.record_touched {
+            self.log.push(Effect::Lapsed(db, key.into()));
+        }
     }
 
     /// A key appeared that clients may wait for.
@@ -204,6 +210,13 @@ impl Effects {
     pub fn flushed(&mut self, db: DbIndex) {
         if self.record_touched || self.record_ready {
             self.log.push(Effect::Flushed(db));
+        }
+    }
+
+    /// FLUSHALL or FLUSHDB, whether or not there was anything.
+    pub fn emptied(&mut self) {
+        if self.record_touched {
+            self.log.push(Effect::Emptied);
         }
     }
 

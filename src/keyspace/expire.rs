@@ -73,7 +73,7 @@ impl ExpireCycle {
     }
 
     fn run(&mut self, keyspace: &mut Keyspace, effort: ExpireEffort, budget: Duration) {
-        if keyspace.hide_expired {
+        if keyspace.keeps_expired() {
             return;
         }
         let start = Instant::now();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use super::entry::{Entry, ValueRef};
+use crate::encoding::member::Member;
 use crate::encoding::table::Table;
 use crate::types::Object;
 
@@ -18,6 +19,7 @@ enum Trash {
     /// Only to be dropped.
     Object(#[allow(dead_code)] Box<Object>),
     Table(Box<Table<Entry>>),
+    Members(Box<Table<Member>>),
 }
 
 /// The background thread and what it did.
@@ -42,6 +44,7 @@ impl LazyFree {
                 let count = match &item {
                     Trash::Object(_) => 1,
                     Trash::Table(table) => table.len() as u64,
+                    Trash::Members(table) => table.len() as u64,
                 };
                 drop(item);
                 counters.0.fetch_sub(count, Ordering::Relaxed);
@@ -89,6 +92,15 @@ impl LazyFree {
     pub(super) fn table(&self, table: Table<Entry>) {
         let count = table.len() as u64;
         self.send(Trash::Table(Box::new(table)), count);
+    }
+
+    /// Drops a table that is no value of a key, in the background if that takes
+    /// long.
+    pub fn members(&self, table: Table<Member>) {
+        let count = table.len();
+        if count > EFFORT_MAX {
+            self.send(Trash::Members(Box::new(table)), count as u64);
+        }
     }
 
     /// Objects waiting to be freed.

@@ -58,6 +58,8 @@ pub struct Keyspace {
     pub access: AccessPolicy,
     /// Expired keys are only hidden, not deleted (replicas wait for the DEL).
     pub hide_expired: bool,
+    /// Clients are paused: nothing is deleted because it expired.
+    pub paused: bool,
     /// Expired keys are neither hidden nor deleted (loading, replayed commands).
     pub ignore_expiry: bool,
     /// What the current command did beside its values.
@@ -86,6 +88,7 @@ impl Keyspace {
             now_ms: 0,
             access: AccessPolicy::default(),
             hide_expired: false,
+            paused: false,
             ignore_expiry: false,
             effects: Effects::default(),
             stats: KeyspaceStats::default(),
@@ -95,6 +98,12 @@ impl Keyspace {
             snapshot: None,
             next_db_id: count as u64,
         }
+    }
+
+    /// Whether keys whose time has come are overlooked instead of deleted.
+    #[inline]
+    pub(crate) fn keeps_expired(&self) -> bool {
+        self.hide_expired || self.paused
     }
 
     /// Number of databases.

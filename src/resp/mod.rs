@@ -6,4 +6,4 @@ mod write;
 
 pub use parse::{Limits, Parser, ProtocolError, Request};
 pub use push::Push;
-pub use write::{Chunk, Deferred, Mark, Output, Reply};
+pub use write::{Chunk, Deferred, LENT_BYTES_MAX, Mark, Output, Reply};

@@ -222,6 +222,20 @@ impl Parser {
         self.pending.as_ref().map_or(0, |pending| pending.bytes)
     }
 
+    /// Those of them that belong to the argument being received.
+    pub fn unfinished_bytes(&self) -> usize {
+        match self.pending.as_deref() {
+            Some(Pending {
+                bulk: Some((bulk, _)),
+                ..
+            }) => bulk.len(),
+            Some(Pending {
+                skip: 1.., args, ..
+            }) => args.last().map_or(0, Bytes::len),
+            _ => 0,
+        }
+    }
+
     /// The big argument being received and how many of its bytes are missing:
     /// the connection reads straight into it.
     pub fn receiving(&mut self) -> Option<(&mut Vec<u8>, usize)> {
@@ -236,9 +250,23 @@ impl Parser {
         Some((bulk, missing))
     }
 
-    /// Bytes kept for the next big argument.
+    /// Bytes of the big argument being received that have neither come nor
+    /// been made room for.
+    pub fn announced_bytes(&self) -> usize {
+        let bulk = self
+            .pending
+            .as_ref()
+            .and_then(|pending| pending.bulk.as_ref());
+        bulk.map_or(0, |(bulk, len)| len.saturating_sub(bulk.capacity()))
+    }
+
+    /// Bytes kept for what is to come of this big argument, and for the next.
     pub fn spare_bytes(&self) -> usize {
-        self.spare.capacity()
+        let bulk = self
+            .pending
+            .as_ref()
+            .and_then(|pending| pending.bulk.as_ref());
+        self.spare.capacity() + bulk.map_or(0, |(bulk, _)| bulk.capacity() - bulk.len())
     }
 
     /// Keeps no more than this for the next big argument.
@@ -421,6 +449,13 @@ impl Parser {
             if pending.skip > 0 {
                 return Ok(Request::Incomplete { consumed: at });
             }
+            // Not before: until it has ended the argument counts itself.
+            if skipped > 0
+                && let Some(last) = pending.args.last()
+                && (BIG_ARG_BYTES..=SPARE_BYTES_MAX).contains(&last.len())
+            {
+                self.spare = Vec::with_capacity(last.len());
+            }
             if let Some((bulk, len)) = &mut pending.bulk {
                 let part = (*len - bulk.len()).min(buf.len() - at);
                 bulk.extend_from_slice(&buf[at..at + part]);
@@ -430,9 +465,6 @@ impl Parser {
                     return Ok(Request::Incomplete { consumed: at });
                 }
                 let bulk = std::mem::take(bulk);
-                if (BIG_ARG_BYTES..=SPARE_BYTES_MAX).contains(&bulk.len()) {
-                    self.spare = Vec::with_capacity(bulk.len());
-                }
                 pending.args.push(Bytes::from(bulk));
                 (pending.bulk, pending.skip) = (None, 2);
                 pending.args_left -= 1;

@@ -12,6 +12,9 @@ pub const CHUNK_BYTES: usize = 16 * 1024;
 /// Shared values from this length on are not copied into the buffer.
 const SHARE_BYTES: usize = 32 * 1024;
 
+/// Most bytes of a buffer that is lent to an output.
+pub const LENT_BYTES_MAX: usize = 32 * 1024;
+
 /// Longest header: kind, a 64-bit number with its sign, line end.
 const HEADER_BYTES_MAX: usize = 1 + 20 + 2;
 
@@ -81,6 +84,16 @@ impl Output {
     /// Memory of what waits and of the buffer being written, bytes.
     pub fn capacity(&self) -> usize {
         self.full_capacity + self.buf.capacity()
+    }
+
+    /// The same, where a buffer that was lent counts by what is in it: it will
+    /// be lent to others when that is written.
+    pub fn own_bytes(&self) -> usize {
+        let buf = match self.buf.capacity() {
+            ..=LENT_BYTES_MAX => self.buf.len(),
+            grown => grown,
+        };
+        self.full_capacity + buf
     }
 
     /// Called before each command: begins a new chunk when the buffer is full.

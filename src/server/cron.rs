@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::system;
 use crate::engine::Server;
+use crate::exec::{settle, tracking};
 use crate::keyspace::expire::{ExpireCycle, ExpireEffort};
 
 /// Clients looked at in one run, at least.
@@ -63,7 +64,7 @@ impl Cron {
         server.rewrite_aof_if_due();
         server.peers.close_unused(server.keyspace.now_ms / 1000);
         let loading = server.stats.persistence.loading;
-        if server.debug.active_expire && server.pause.is_none() && !loading {
+        if server.debug.active_expire && !loading {
             let effort = ExpireEffort::new(server.config.active_expire_effort);
             let started = Instant::now();
             self.expire.slow(&mut server.keyspace, effort, self.hz);
@@ -75,7 +76,8 @@ impl Cron {
                 .latency
                 .add_if_needed("expire-cycle", spent_ms, threshold_ms, now_s);
         }
-        crate::exec::settle::settle(server);
+        tracking::before_request(server);
+        settle::settle(server);
     }
 
     /// A slice of the clients: idle ones, slow ones, their buffers.

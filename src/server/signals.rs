@@ -50,6 +50,7 @@ pub fn listen(shared: Arc<Shared>) -> std::io::Result<()> {
             let again = flag.swap(true, Ordering::Relaxed);
             if again && stop == Stop::Int {
                 tracing::warn!("You insist... exiting now.");
+                crate::engine::snapshot_file::remove_unfinished();
                 super::log::flush();
                 std::process::exit(1);
             }

@@ -1,6 +1,7 @@
 //! Start-up and end of the process, in the order that tools and supervisors
 //! know from Redis.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +17,7 @@ use super::log::{self, Destination, Role};
 use super::oom::OomScore;
 use super::title::Title;
 use super::{crash, loading, peer, signals, system, tools};
+use crate::acl::{self, Terms};
 use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
@@ -93,30 +95,45 @@ fn executable(args: &[OsString], dir: &Path) -> PathBuf {
 }
 
 /// What reading the configuration needs of the command table.
-struct Names(Registry);
+struct Names {
+    registry: Registry,
+    users: HashSet<Vec<u8>>,
+}
 
 impl Host for Names {
     fn rename_command(&mut self, from: &[u8], to: &[u8]) -> Result<(), Refusal> {
-        self.0
+        self.registry
             .rename(from, to)
             .map_err(|error| error.to_string().into())
     }
 
-    fn user(&mut self, _: &[Vec<u8>]) -> Result<(), (usize, String)> {
-        let reason = "this version has no ACL users but the default one, whose password is set \
-                      with requirepass";
-        Err((0, reason.into()))
+    fn user(&mut self, words: &[Vec<u8>]) -> Result<(), (usize, String)> {
+        let is_new = words
+            .first()
+            .is_some_and(|name| self.users.insert(name.clone()));
+        if !is_new {
+            let reason = "Duplicate user found. A user can only be defined once in config files";
+            return Err((0, reason.into()));
+        }
+        let terms = Terms {
+            catalog: &self.registry,
+            all_channels: false,
+        };
+        acl::check_configured(&terms, words)
     }
 }
 
 fn read_config(arguments: Arguments) -> Result<(Config, Registry), Fatal> {
     let registry = Registry::new(crate::commands::FAMILIES).map_err(|error| error.to_string())?;
-    let mut names = Names(registry);
+    let mut names = Names {
+        registry,
+        users: HashSet::new(),
+    };
     let sources = arguments
         .sources(io::stdin().lock())
         .map_err(|error| format!("Can't read standard input: {error}"))?;
     match Config::load(&sources, &mut names) {
-        Ok(config) => Ok((config, names.0)),
+        Ok(config) => Ok((config, names.registry)),
         Err(error @ LoadError::Open { .. }) => {
             let report = error.report(REDIS_VERSION);
             Err(String::from_utf8_lossy(&report).trim_end().to_owned())
@@ -133,12 +150,7 @@ fn read_config(arguments: Arguments) -> Result<(Config, Registry), Fatal> {
 /// What is asked for and not there yet: better no server than one whose users
 /// believe in it.
 fn refuse_missing(config: &Config) -> Result<(), Fatal> {
-    let missing: [(bool, &str, &str); 5] = [
-        (
-            !config.aclfile.is_empty(),
-            "aclfile",
-            "its users and rules would not be in force",
-        ),
+    let missing: [(bool, &str, &str); 4] = [
         (
             config.replicaof.is_some(),
             "replicaof",
@@ -312,8 +324,7 @@ impl Program {
         let mut server = Server::new(config, registry, threads);
         server.executable = self.executable.to_string_lossy().into_owned();
         server.config_file = server.config.config_file.clone();
-        let password = server.config.requirepass.clone();
-        server.users.require_password(&password);
+        server.load_configured_users()?;
         let listeners = listening.listeners().map_err(failed)?;
         let (shared, drivers) = Shared::new(server, threads).map_err(failed)?;
         shared.set_listeners(listeners);

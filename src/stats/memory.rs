@@ -18,14 +18,20 @@ pub struct AllocatorStats {
     pub metadata: u64,
 }
 
+/// Bytes in the caches of all threads; 4096 stands for all arenas.
+const CACHED: &str = "stats.arenas.4096.tcache_bytes\0";
+
 /// Fresh figures of the allocator.
 pub fn allocator() -> AllocatorStats {
     if epoch::advance().is_err() {
         return AllocatorStats::default();
     }
     let read = |value: Result<usize, _>| value.map_or(0, |bytes: usize| bytes as u64);
+    // What threads keep for their next allocations is not the program's.
+    let cached = read(Access::<usize>::read(CACHED.name()).map_err(drop));
+    let allocated = read(stats::allocated::read().map_err(drop));
     AllocatorStats {
-        allocated: read(stats::allocated::read().map_err(drop)),
+        allocated: allocated.saturating_sub(cached),
         active: read(stats::active::read().map_err(drop)),
         resident: read(stats::resident::read().map_err(drop)),
         metadata: read(stats::metadata::read().map_err(drop)),

@@ -88,7 +88,11 @@ const GROWTH_MAX_BYTES: u64 = 64 << 20;
 const OPTIONS: [&str; 2] = ["--proto-max-bulk-len", "1mb"];
 
 /// Forms that are not tried.
-const LEFT_OUT: [(&str, &str); 4] = [
+const LEFT_OUT: [(&str, &str); 5] = [
+    (
+        "client|tracking",
+        "wants the number of a connection; tests/commands/tracking.rs tries others",
+    ),
     ("failover", "needs replication"),
     ("psync", "turns a connection into a stream"),
     ("replicaof", "needs replication"),

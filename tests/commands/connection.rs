@@ -482,6 +482,41 @@ fn pause_holds_back_and_unpause_lets_go() {
 }
 
 #[test]
+fn nothing_expires_in_a_pause() {
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut c = server.connect();
+    for line in ["SET a 1 PX 10", "SET b 1 PX 10", "SET c 1"] {
+        c.check(line, "+OK");
+    }
+    c.check("CLIENT PAUSE 100000 WRITE", "+OK");
+    std::thread::sleep(Duration::from_millis(300));
+    // Gone for who looks, and yet there.
+    c.check("GET a", "$-1");
+    c.check("DBSIZE", ":3");
+    c.check("RANDOMKEY", "$c");
+    assert!(c.ask("INFO stats").contains("\r\nexpired_keys:0\r\n"));
+    c.check("CLIENT UNPAUSE", "+OK");
+    c.check("GET a", "$-1");
+    c.check("GET b", "$-1");
+    c.check("DBSIZE", ":1");
+    assert!(c.ask("INFO stats").contains("\r\nexpired_keys:2\r\n"));
+    // The transaction that pauses the others may give a hidden key a value.
+    c.check("SET a 1 PX 10", "+OK");
+    for line in ["CLIENT PAUSE 100000 WRITE", "SETNX a 2", "PEXPIRE c -1"] {
+        if line.starts_with("CLIENT") {
+            c.check("DEBUG SET-ACTIVE-EXPIRE 0", "+OK");
+            std::thread::sleep(Duration::from_millis(20));
+            c.check("MULTI", "+OK");
+        }
+        c.check(line, "+QUEUED");
+    }
+    c.check("EXEC", "*3 +OK :1 :1");
+    c.check("CLIENT UNPAUSE", "+OK");
+    c.check("GET a", "$2");
+    c.check("DBSIZE", ":1");
+}
+
+#[test]
 fn what_a_half_closed_client_asked_in_a_pause_is_done() {
     let server = Server::start(&[]);
     let mut c = server.connect();

@@ -1,5 +1,6 @@
 //! Commands over a connection, one file for each group.
 
+mod acl;
 mod bitmap;
 mod connection;
 mod dump;
@@ -17,4 +18,5 @@ mod sort;
 mod sorted_set;
 #[path = "../support/mod.rs"]
 mod support;
+mod tracking;
 mod transactions;

@@ -78,7 +78,7 @@ fn an_event_is_published_by_key_and_by_name() {
 
 /// Commands, each with what the ones before have left.
 #[rustfmt::skip]
-const SCENES: &[&[&str]] = &[
+pub const SCENES: &[&[&str]] = &[
     // Strings.
     &[
         "SET k v", "SET k v", "SET k v EX 100", "SET k v KEEPTTL", "SET k v PX 1000 NX",

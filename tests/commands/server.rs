@@ -385,22 +385,6 @@ fn a_monitor_that_does_not_read_is_closed() {
 }
 
 #[test]
-fn saving_is_refused() {
-    let server = Server::start(&[]);
-    let mut c = server.connect();
-    const REFUSED: &str =
-        "-ERR this version of the server cannot save to disk yet: nothing was written";
-    c.check("SAVE", REFUSED);
-    c.check("BGSAVE", REFUSED);
-    c.check("BGSAVE SCHEDULE", REFUSED);
-    c.check("BGSAVE now", "-ERR syntax error");
-    c.check("BGREWRITEAOF", REFUSED);
-    assert_eq!(c.ask("LASTSAVE")[1..], field(&mut c, "rdb_last_save_time"));
-    c.check("SET k v", "+OK");
-    assert_eq!(field(&mut c, "rdb_changes_since_last_save"), "1");
-}
-
-#[test]
 fn time_role_and_modules() {
     let server = Server::start(&["--enable-module-command", "local"]);
     let mut c = server.connect();

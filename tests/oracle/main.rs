@@ -1,5 +1,7 @@
 //! Random command sequences to our server and to redis-server 7.0.15: every
-//! reply must be the same, byte for byte, and in the end the contents too.
+//! reply must be the same, byte for byte, and in the end the contents too. So
+//! must be the keyspace events of each batch, and the keys of which clients with
+//! caches are told.
 //!
 //! The commands and their arguments come from the command table, so that a new
 //! command takes part as soon as it has a row. What cannot be compared stands
@@ -10,6 +12,8 @@
 
 mod contents;
 mod draft;
+mod ears;
+mod feeding;
 mod generate;
 mod pair;
 mod pools;
@@ -20,9 +24,12 @@ mod scenes;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod unseen;
+mod users;
 
 use std::time::Duration;
 
+use ears::Ears;
 use generate::Generator;
 use pair::{LFU_OPTIONS, OPTIONS, Servers};
 use rand::Rng;
@@ -63,6 +70,16 @@ fn random_commands_are_logged_equally() {
 }
 
 #[test]
+fn scenes_are_logged_equally() {
+    let options = ["--appendonly", "yes", "--appendfsync", "no"];
+    let servers = Servers::start(&options);
+    feeding::play(&servers);
+    let [ours, theirs] = servers.dirs().map(propagation::logged);
+    println!("{} commands are logged", ours.len());
+    propagation::compare(&ours, &theirs);
+}
+
+#[test]
 fn every_command_takes_part_or_has_a_reason() {
     let registry = Registry::new(redstart::commands::FAMILIES).expect("a sound command table");
     let generator = Generator::new(1, &registry, |_| true);
@@ -95,6 +112,7 @@ fn run(options: &[&str], commands: u64, seed: Option<u64>) -> Servers {
         // When a cycle finds a key is left to each server's clock.
         sessions[0].stop_active_expiry();
     }
+    let mut ears = Ears::new(&servers);
     let mut generator = Generator::new(seed, &registry, |name| servers.theirs_knows(name));
     let mut record = Record::new(generator.names());
     println!("{}", record.names());
@@ -111,9 +129,12 @@ fn run(options: &[&str], commands: u64, seed: Option<u64>) -> Servers {
         session.run(&calls, &mut record);
         if let Some((_, look)) = expiring {
             std::thread::sleep(Duration::from_millis(10));
-            session.run(&[look], &mut record);
+            session.run(std::slice::from_ref(&look), &mut record);
+            calls.push(look);
         }
+        ears.compare(&calls);
     }
+    ears.assert_equal();
     println!("{}", record.summary());
     if commands >= COVERAGE_COMMANDS {
         record.assert_coverage();

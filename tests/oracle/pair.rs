@@ -119,6 +119,15 @@ impl Pair {
         self.receive(&shown.join(" "))
     }
 
+    /// What comes of what each server says unasked.
+    pub fn on_each_listening<T>(&mut self, hear: fn(&mut dyn FnMut() -> Value) -> T) -> [T; 2] {
+        let sides = [
+            (&mut self.ours, "redstart"),
+            (&mut self.theirs, "redis-server"),
+        ];
+        sides.map(|(side, name)| hear(&mut || side.receive(name, &"what it says unasked")))
+    }
+
     /// What comes of the same steps on our server and on the other.
     pub fn on_each<T>(&mut self, steps: impl Fn(&mut dyn FnMut(&[&[u8]]) -> Value) -> T) -> [T; 2] {
         let sides = [

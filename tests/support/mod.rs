@@ -36,6 +36,9 @@ pub struct Server {
     pub dir: tempfile::TempDir,
 }
 
+/// What is logged when clients may come.
+const READY: &str = "Ready to accept connections";
+
 impl Server {
     /// The server of this project.
     pub fn start(args: &[&str]) -> Server {
@@ -55,7 +58,35 @@ impl Server {
         Some(Server::start_program("redis-server", args))
     }
 
+    /// The server of this project, which is loading its data for a while.
+    pub fn start_loading(args: &[&str]) -> Server {
+        Server::start_until(
+            env!("CARGO_BIN_EXE_redstart"),
+            None,
+            args,
+            "Server initialized",
+        )
+    }
+
+    /// The server of this project with this configuration file.
+    pub fn start_with_file(file: &str) -> Server {
+        Server::start_until(env!("CARGO_BIN_EXE_redstart"), Some(file), &[], READY)
+    }
+
+    /// What the server of this project logs when it does not start.
+    pub fn fail(args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redstart"));
+        command.args(["--port", "0", "--unixsocket", "redstart-test.sock"]);
+        let out = command.args(args).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
     fn start_program(program: &str, args: &[&str]) -> Server {
+        Server::start_until(program, None, args, READY)
+    }
+
+    fn start_until(program: &str, file: Option<&str>, args: &[&str], sign: &str) -> Server {
         let dir = tempfile::tempdir().unwrap();
         // Another process can take the port first; then the next one serves.
         for _ in 0..5 {
@@ -65,6 +96,7 @@ impl Server {
             let log = fs::File::create(dir.path().join("log")).unwrap();
             let mut child = Command::new(program)
                 .current_dir(dir.path())
+                .args(file)
                 .args(["--port", &port.to_string(), "--save", ""])
                 .args(["--enable-debug-command", "yes"])
                 .args(args)
@@ -79,7 +111,7 @@ impl Server {
                 }
                 let log = fs::read(dir.path().join("log")).unwrap();
                 let log = String::from_utf8_lossy(&log);
-                log.contains("Ready to accept connections").then_some(true)
+                log.contains(sign).then_some(true)
             });
             if ready {
                 return Server { child, port, dir };
@@ -297,6 +329,12 @@ impl Client {
     pub fn check(&mut self, words: &str, expected: &str) {
         let reply = self.ask(words);
         assert_eq!(reply, expected, "the reply to {words}");
+    }
+
+    /// The reply to what was sent by other means.
+    #[track_caller]
+    pub fn check_reply(&mut self, expected: &str) {
+        assert_eq!(self.reply(), expected);
     }
 
     /// Everything until the end of the connection.

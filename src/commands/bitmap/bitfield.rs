@@ -131,7 +131,7 @@ fn write(ctx: &mut Ctx, key: &[u8], steps: &[Step], last: u64) -> CmdResult {
     let len = byte_after(last);
     let (mut edit, created) = match ctx.db.edit_as::<Str>(key)? {
         Some(edit) => (edit, false),
-        None => (ctx.db.create(key, raw(vec![0; len])), true),
+        None => (ctx.db.create_unchanged(key, raw(vec![0; len])), true),
     };
     let reply = &mut ctx.reply;
     reply.array(steps.len());

@@ -1,5 +1,6 @@
 //! CLIENT: <https://redis.io/docs/latest/commands/client/>.
 
+use super::caching::{client_caching, client_getredir, client_tracking, client_trackinginfo};
 use super::kill::client_kill;
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::help::help;
@@ -9,12 +10,31 @@ use crate::util::num;
 
 /// Subcommands of CLIENT.
 pub(super) const CLIENT: &[Command] = &[
+    Command::server("CACHING", 3, client_caching)
+        .doc(
+            Group::Connection,
+            "6.0.0",
+            "O(1)",
+            "Say whether the keys that the next command reads go into the connection's cache.",
+        )
+        .syntax("mode:(YES | NO)")
+        .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .acl(cat::CONNECTION),
     Command::server("GETNAME", 2, client_getname)
         .doc(
             Group::Connection,
             "2.6.9",
             "O(1)",
             "Tell the name that the connection was given.",
+        )
+        .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .acl(cat::CONNECTION),
+    Command::server("GETREDIR", 2, client_getredir)
+        .doc(
+            Group::Connection,
+            "6.0.0",
+            "O(1)",
+            "Tell the number of the client that hears what this one's cache has to forget.",
         )
         .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE)
         .acl(cat::CONNECTION),
@@ -168,6 +188,29 @@ pub(super) const CLIENT: &[Command] = &[
         .syntax("connection-name:string")
         .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE)
         .acl(cat::CONNECTION),
+    Command::server("TRACKING", -3, client_tracking)
+        .doc(
+            Group::Connection,
+            "6.0.0",
+            "O(1). Some options may introduce additional complexity.",
+            "Have the server tell when keys change that the client may have in a cache, or stop \
+             it.",
+        )
+        .syntax(
+            "status:(ON | OFF) [REDIRECT client-id:integer] [PREFIX... prefix:string...] [BCAST] \
+             [OPTIN] [OPTOUT] [NOLOOP]",
+        )
+        .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .acl(cat::CONNECTION),
+    Command::server("TRACKINGINFO", 2, client_trackinginfo)
+        .doc(
+            Group::Connection,
+            "6.2.0",
+            "O(1)",
+            "Describe what the server tells of the keys in the connection's cache.",
+        )
+        .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .acl(cat::CONNECTION),
     Command::server("UNBLOCK", -3, client_unblock)
         .doc(
             Group::Connection,
@@ -269,7 +312,7 @@ impl Class {
 }
 
 /// The next argument, ON or OFF.
-fn on_off(args: &mut Args<'_>) -> Result<bool, CmdError> {
+pub(super) fn on_off(args: &mut Args<'_>) -> Result<bool, CmdError> {
     if args.take_word("ON") {
         Ok(true)
     } else if args.take_word("OFF") {
@@ -282,6 +325,7 @@ fn on_off(args: &mut Args<'_>) -> Result<bool, CmdError> {
 fn switch(server: &mut Server, id: ClientId, flag: Flags, mut args: Args<'_>) -> CmdResult {
     let on = on_off(&mut args)?;
     server.client(id).flags.set(flag, on);
+    server.clients.note_memory(id);
     server.reply(id).ok();
     REPLIED
 }

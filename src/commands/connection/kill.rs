@@ -48,12 +48,11 @@ impl<'a> Filter<'a> {
     }
 
     fn fits(&self, client: &Client, me: ClientId) -> bool {
-        let equal = |wanted: Option<&[u8]>, value: &str| {
-            wanted.is_none_or(|wanted| wanted == value.as_bytes())
-        };
-        equal(self.addr, &client.raw.addr)
-            && equal(self.laddr, &client.raw.laddr)
-            && equal(self.user, &client.user)
+        let equal =
+            |wanted: Option<&[u8]>, value: &[u8]| wanted.is_none_or(|wanted| wanted == value);
+        equal(self.addr, client.raw.addr.as_bytes())
+            && equal(self.laddr, client.raw.laddr.as_bytes())
+            && equal(self.user, client.user.name())
             && self.class.is_none_or(|class| class.has(client.kind()))
             && self.id.is_none_or(|id| id == client.id)
             && !(self.skip_me && client.handle == me)

@@ -1,9 +1,10 @@
 //! Connection commands: <https://redis.io/docs/latest/commands/?group=connection>.
 
+mod caching;
 mod client;
 mod kill;
 
-use crate::acl::DEFAULT_USER;
+use crate::acl::{DEFAULT_USER, Reason};
 use crate::command::ctx::{Args, CmdError, CmdResult, REPLIED};
 use crate::command::error::shown;
 use crate::command::table::{Command, Group, cat, flag};
@@ -149,15 +150,25 @@ fn auth(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
         DEFAULT_USER.as_bytes()
     };
     let password = args.bytes()?;
-    log_in(server, id, name, password)?;
+    log_in(server, id, args.argv(), name, password)?;
     server.reply(id).ok();
     REPLIED
 }
 
-/// Has the connection act as a user from now on.
-fn log_in(server: &mut Server, id: ClientId, name: &[u8], password: &[u8]) -> Result<(), CmdError> {
-    let user = server.users.authenticate(name, password);
-    let user = user.ok_or(CmdError::WrongPass)?.name.clone();
+/// Has the connection act as a user from now on; `called` are the words of the
+/// command that asks for it.
+fn log_in(
+    server: &mut Server,
+    id: ClientId,
+    called: &[&[u8]],
+    name: &[u8],
+    password: &[u8],
+) -> Result<(), CmdError> {
+    let Some(user) = server.users.authenticate(name, password).cloned() else {
+        let command = called.first().copied().unwrap_or_default();
+        server.log_refusal(id, Reason::Auth, command, Some(name));
+        return Err(CmdError::WrongPass);
+    };
     let client = server.client(id);
     client.user = user;
     client.authenticated = true;
@@ -187,7 +198,7 @@ fn hello(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
             let first = args.argv().len() - args.left();
             server.redact.extend([first, first + 1]);
             let (name, password) = (args.bytes()?, args.bytes()?);
-            log_in(server, id, name, password)?;
+            log_in(server, id, args.argv(), name, password)?;
         } else if option.eq_ignore_ascii_case(b"SETNAME") && args.left() >= 1 {
             let name = args.bytes()?;
             client::set_name(server, id, name)?;

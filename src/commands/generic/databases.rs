@@ -86,6 +86,7 @@ fn flushall(ctx: &mut Ctx) -> CmdResult {
         let removed = keyspace.flush(index, in_background);
         keyspace.effects.dirty += removed as u64;
     }
+    keyspace.effects.emptied();
     keyspace.effects.all_flushed();
     // Also when there was nothing to remove.
     ctx.propagate_as(ctx.args.argv());
@@ -99,6 +100,7 @@ fn flushdb(ctx: &mut Ctx) -> CmdResult {
     let keyspace = ctx.db.keyspace();
     let removed = keyspace.flush(index, in_background);
     keyspace.effects.dirty += removed as u64;
+    keyspace.effects.emptied();
     ctx.propagate_as(ctx.args.argv());
     ctx.reply.ok();
     REPLIED

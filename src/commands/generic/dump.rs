@@ -202,7 +202,12 @@ fn load(ctx: &mut Ctx, payload: &[u8]) -> Result<Object, CmdError> {
     };
     // Values are always looked through, since bytes that contradict
     // themselves could do harm later; whether that counts is a setting.
-    if ctx.config.sanitize_dump_payload != SanitizeDumpPayload::No {
+    let counted = match ctx.config.sanitize_dump_payload {
+        SanitizeDumpPayload::No => false,
+        SanitizeDumpPayload::Yes => true,
+        SanitizeDumpPayload::Clients => !ctx.caller.user.skips_sanitizing(),
+    };
+    if counted {
         ctx.db.keyspace().stats.sanitized_payloads += reader.validated();
     }
     loaded.map_err(|error| {

@@ -10,6 +10,9 @@ pub(super) fn keys(ctx: &mut Ctx) -> CmdResult {
     let list = ctx.reply.deferred();
     let mut count = 0;
     for entry in ctx.db.table().iter() {
+        if ctx.reply.pending_bytes() >= ctx.reply_max_bytes {
+            break;
+        }
         let key = entry.key();
         // Redis: expired keys are passed over here, not deleted.
         if (all || glob::matches(pattern, key)) && !ctx.db.is_expired(entry) {

@@ -3,7 +3,9 @@
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use crate::command::ctx::{Args, Ctx, Propagation};
+use crate::acl::{Terms, User};
+use crate::command::ctx::{Args, Caller, Ctx, Propagation};
+use crate::command::registry::Registry;
 use crate::command::table::Handler;
 use crate::commands::FAMILIES;
 use crate::config::Config;
@@ -43,6 +45,12 @@ impl World {
         let rows = FAMILIES.iter().copied().flatten();
         let name = std::str::from_utf8(argv[0]).unwrap();
         let row = { rows }.find(|row| row.name == name).unwrap();
+        let registry = Registry::new(FAMILIES).unwrap();
+        let terms = Terms {
+            catalog: &registry,
+            all_channels: true,
+        };
+        let user = User::new_default(&terms);
         let Handler::Data(handler) = row.handler else {
             panic!("{name} is not a command on data");
         };
@@ -53,7 +61,12 @@ impl World {
             reply: Reply::new(&mut output, false),
             rng: &mut SmallRng::seed_from_u64(1),
             config: &self.config,
+            reply_max_bytes: usize::MAX,
             propagation: &mut propagation,
+            caller: Caller {
+                user: &user,
+                command: &registry[registry.find(argv[0]).unwrap()],
+            },
             woken_by: None,
         })
         .unwrap();
@@ -61,9 +74,13 @@ impl World {
         let dirty = std::mem::take(&mut self.keyspace.effects.dirty);
         let effects = self.keyspace.effects.take();
         let effects = effects.iter().map(|effect| match effect {
-            Effect::Touched(db, key) => format!("{}~{}", db.get(), text(key)),
+            Effect::Touched(db, key) | Effect::Lapsed(db, key) => {
+                format!("{}~{}", db.get(), text(key))
+            }
             Effect::Event(db, event, key) => format!("{}:{}={}", db.get(), event.name, text(key)),
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
+            Effect::Emptied => "~*".to_owned(),
+            Effect::AllFlushed => "void".to_owned(),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
@@ -149,12 +166,12 @@ fn expiries_propagate_as_points_in_time() {
 #[test]
 fn whole_databases_are_told_of_once() {
     let mut world = World::new();
-    world.check("FLUSHALL", "", "FLUSHALL", 0);
+    world.check("FLUSHALL", "~* void", "FLUSHALL", 0);
     world.run("MSET a 1 b 2");
     world.check("SWAPDB 0 0", "", "verbatim", 1);
     world.check("SWAPDB 0 1", "0~* 1~*", "verbatim", 1);
-    world.check("FLUSHDB ASYNC", "", "FLUSHDB ASYNC", 0);
-    world.check("FLUSHALL SYNC", "1~*", "FLUSHALL SYNC", 2);
+    world.check("FLUSHDB ASYNC", "~*", "FLUSHDB ASYNC", 0);
+    world.check("FLUSHALL SYNC", "1~* ~* void", "FLUSHALL SYNC", 2);
 }
 
 #[test]

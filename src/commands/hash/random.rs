@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rand::Rng;
 
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
-use crate::commands::items::bulk_item;
+use crate::commands::items::{self, bulk_item};
 use crate::encoding::listpack::Item;
 use crate::resp::Reply;
 use crate::types::{Hash, HashRef};
@@ -31,8 +31,12 @@ pub(super) fn hrandfield(ctx: &mut Ctx) -> CmdResult {
     };
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        items::check_repeated(wanted)?;
         let mut out = Fields::begin(&mut ctx.reply, wanted, with_values);
         for _ in 0..wanted {
+            if out.reply.pending_bytes() >= ctx.reply_max_bytes {
+                break;
+            }
             if let Some(pair) = hash.random(ctx.rng) {
                 out.add(pair);
             }

@@ -432,7 +432,9 @@ fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
     }
     if save {
         // The reason of a failure has been logged.
-        server.save_now().map_err(|_| CmdError::err(""))?;
+        server
+            .save_now()
+            .map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     }
     if flush {
         let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
@@ -443,7 +445,7 @@ fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
     let limits = crate::commands::generic::dump::limits(&server.config);
     server
         .reload(limits, options)
-        .map_err(|()| CmdError::err("Error trying to load the RDB dump, check server logs."))?;
+        .map_err(|_| CmdError::err("Error trying to load the RDB dump, check server logs."))?;
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     ok(server, client)
 }
@@ -468,8 +470,24 @@ fn needs_cluster(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
     ))
 }
 
-fn client_eviction(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
-    Err(CmdError::err("maxmemory-clients is disabled."))
+fn client_eviction(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    let Some(classes) = server.clients.memory_classes() else {
+        return Err(CmdError::err("maxmemory-clients is disabled."));
+    };
+    let (mut text, mut least, last) = (String::new(), 0, classes.len() - 1);
+    for (index, (bound, bytes, clients)) in classes.into_iter().enumerate() {
+        let most = if index == last {
+            format!("+{:12}", "")
+        } else {
+            format!(" - {:>10}", bound - 1)
+        };
+        text.push_str(&format!(
+            "bucket {least:>10}{most}: tot-mem: {bytes:>10}, clients: {clients}\n"
+        ));
+        least = bound;
+    }
+    server.reply(client).verbatim("txt", text.as_bytes());
+    REPLIED
 }
 
 fn assert(_: &mut Server, _: ClientId, args: &mut Args<'_>) -> CmdResult {

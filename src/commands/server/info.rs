@@ -189,7 +189,7 @@ fn clients_section(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("client_recent_max_input_buffer", input);
     fields.add("client_recent_max_output_buffer", output);
     fields.add("blocked_clients", server.clients.blocked);
-    fields.add("tracking_clients", 0);
+    fields.add("tracking_clients", server.tracking.clients.len());
     fields.add("clients_in_timeout_table", 0);
 }
 

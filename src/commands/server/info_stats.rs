@@ -144,9 +144,10 @@ pub(super) fn stats(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("migrate_cached_sockets", server.peers.len());
     fields.add("slave_expires_tracked_keys", 0);
     defrag(server, fields);
-    fields.add("tracking_total_keys", 0);
-    fields.add("tracking_total_items", 0);
-    fields.add("tracking_total_prefixes", 0);
+    let tracking = &server.tracking;
+    fields.add("tracking_total_keys", tracking.keys());
+    fields.add("tracking_total_items", tracking.items());
+    fields.add("tracking_total_prefixes", tracking.prefixes());
     fields.add("unexpected_error_replies", stats.unexpected_error_replies);
     fields.add("total_error_replies", stats.error_replies);
     fields.add("dump_payload_sanitizations", keyspace.sanitized_payloads);

@@ -160,7 +160,7 @@ fn bgsave(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
     }
     server
         .save_in_background()
-        .map_err(|()| CmdError::err(""))?;
+        .map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     server.reply(id).simple("Background saving started");
     REPLIED
 }
@@ -201,7 +201,9 @@ fn save(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
     }
     server.stats.persistence.snapshots += 1;
     // The reason of a failure has been logged.
-    server.save_now().map_err(|_| CmdError::err(""))?;
+    server
+        .save_now()
+        .map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     server.reply(id).ok();
     REPLIED
 }

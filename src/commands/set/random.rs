@@ -129,7 +129,7 @@ pub(super) fn srandmember(ctx: &mut Ctx) -> CmdResult {
         set.sample(wanted, ctx.rng, |member| bulk_item(&mut ctx.reply, member));
         return REPLIED;
     }
-    items::repeat(&mut ctx.reply, ctx.config, wanted, |reply| {
+    items::repeat(&mut ctx.reply, ctx.reply_max_bytes, wanted, |reply| {
         if let Some(member) = set.random(ctx.rng) {
             bulk_item(reply, member);
         }

@@ -134,6 +134,7 @@ fn wait(keys: &[&[u8]], until_ms: Option<i64>) -> Done {
         kind: Type::Zset,
         until_ms,
         when_denied: DeniedReply::NullArray,
+        ran_ns: 0,
     }))
 }
 

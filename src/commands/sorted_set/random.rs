@@ -5,7 +5,7 @@ use rand::seq::index;
 
 use super::MembersReply;
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
-use crate::commands::items::bulk_item;
+use crate::commands::items::{self, bulk_item};
 use crate::types::{Direction, Zset};
 
 /// Members chosen at a time where the same may be chosen twice.
@@ -30,9 +30,10 @@ pub(super) fn zrandmember(ctx: &mut Ctx) -> CmdResult {
     let len = zset.len();
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        items::check_repeated(wanted)?;
         let mut out = MembersReply::begin(&mut ctx.reply, wanted, with_scores);
         let mut left = wanted;
-        while left > 0 {
+        while left > 0 && out.reply.pending_bytes() < ctx.reply_max_bytes {
             let ranks: Vec<usize> = (0..left.min(BATCH))
                 .map(|_| ctx.rng.random_range(0..len))
                 .collect();

@@ -54,7 +54,9 @@ pub(super) fn lcs(ctx: &mut Ctx) -> CmdResult {
         }))
     };
     let (key_a, key_b) = (ctx.args.key()?, ctx.args.key()?);
-    let (a, b) = (read(ctx, key_a)?, read(ctx, key_b)?);
+    // Redis: both are looked up, whatever the first one is.
+    let (a, b) = (read(ctx, key_a), read(ctx, key_b));
+    let (a, b) = (a?, b?);
     let options = Options::parse(ctx)?;
     let table = Table::new(&a, &b, ctx.config.proto_max_bulk_bytes)?;
     let total = table.at(a.len(), b.len());

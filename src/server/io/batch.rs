@@ -32,7 +32,7 @@ struct Item {
     bytes: Range<usize>,
     requests: Range<usize>,
     /// Bytes of unfinished requests, these included.
-    held_bytes: usize,
+    query_bytes: usize,
     /// What is wrong, and where in its bytes.
     error: Option<(usize, ProtocolError)>,
 }
@@ -207,7 +207,7 @@ impl Batch {
         self.items.push(Item {
             conn: index,
             client: conn.client,
-            held_bytes: bytes.len() + conn.parser.held_bytes(),
+            query_bytes: bytes.len() + conn.parser.unfinished_bytes(),
             bytes,
             requests: first..self.parsed.len(),
             error: error.map(|error| (at, error)),
@@ -228,12 +228,13 @@ impl Batch {
             let Some(client) = server.clients.get_mut(item.client) else {
                 continue;
             };
-            if client.query_free_bytes == 0 {
-                client.query_free_bytes = QUERY_ROOM_BYTES;
-            }
+            client.query_room_bytes = client.query_room_bytes.max(QUERY_ROOM_BYTES);
             if !item.requests.is_empty() && client.output.wants_buffer() {
                 client.output.lend(conn::buffer(pool));
             }
+        }
+        if server.clients.memory_is_limited() {
+            self.publish_unfinished(server, conns);
         }
         self.execute_ahead(server, conns, arena);
         server.keyspace.forget_hint();
@@ -245,6 +246,15 @@ impl Batch {
                 protocol_error(server, conn, &arena[item.bytes.clone()][at..], error);
             }
             publish(server, conn, item.bytes.len());
+        }
+    }
+
+    /// What has only grown in this turn counts before anything is executed.
+    fn publish_unfinished(&self, server: &mut Server, conns: &mut [Option<Conn>]) {
+        for item in self.items.iter().filter(|item| item.requests.is_empty()) {
+            if let Some(conn) = conn_of(conns, item) {
+                publish(server, conn, item.bytes.len());
+            }
         }
     }
 
@@ -342,7 +352,7 @@ impl Batch {
         if client.closing != Closing::No {
             return;
         }
-        client.query_bytes = item.held_bytes - request.start;
+        client.query_bytes = item.query_bytes - request.start;
         client.args_bytes = request.args_bytes(&self.ranges);
         let buf = &arena[item.bytes.clone()];
         if conn.waiting {
@@ -481,17 +491,22 @@ fn publish(server: &mut Server, conn: &mut Conn, read_bytes: usize) {
         return;
     };
     client.active_ns = now_ns;
-    client.query_bytes = conn.held_bytes();
-    client.query_free_bytes =
-        conn.free_bytes() + QUERY_ROOM_BYTES.saturating_sub(client.query_bytes);
+    let held_bytes = conn.held_bytes();
+    client.query_bytes = conn.own.len() + conn.parser.unfinished_bytes();
+    client.query_room_bytes = conn.free_bytes() + QUERY_ROOM_BYTES.max(client.query_bytes);
+    client.query_announced_bytes = conn.parser.announced_bytes();
     let used = read_bytes.max(client.query_bytes);
     client.query_peak_bytes = client.query_peak_bytes.max(used);
-    client.args_bytes = conn.queue.iter().flatten().map(Bytes::len).sum();
+    let blocked = server.waiting.get(conn.client);
+    client.args_bytes = blocked.map_or(0, |blocked| blocked.args_bytes()) + held_bytes
+        - client.query_bytes
+        + conn.queue.iter().flatten().map(Bytes::len).sum::<usize>();
     conn.unauthenticated = !client.authenticated && !open_to_all;
+    server.clients.note_memory(conn.client);
     let limit =
         usize::try_from(server.config.client_query_buffer_limit_bytes).unwrap_or(usize::MAX);
-    let bytes = client.query_bytes;
-    if bytes > limit || (conn.unauthenticated && bytes > UNAUTHENTICATED_QUERY_BYTES_MAX) {
+    if held_bytes > limit || (conn.unauthenticated && held_bytes > UNAUTHENTICATED_QUERY_BYTES_MAX)
+    {
         let line = server.describe_client(conn.client);
         let mut shown = Vec::new();
         crate::util::args::quote(&conn.own[..conn.own.len().min(64)], &mut shown);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::stream::Stream;
 use crate::engine::{ClientId, Closing};
-use crate::resp::{Chunk, Limits, Parser, ProtocolError, Request};
+use crate::resp::{Chunk, LENT_BYTES_MAX, Limits, Parser, ProtocolError, Request};
 
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -337,7 +337,7 @@ impl Conn {
 /// Idle reply buffers that a thread keeps.
 const POOL_BUFFERS_MAX: usize = 256;
 /// Smallest and largest reply buffers worth keeping, bytes.
-const POOL_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
+const POOL_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 1024..=LENT_BYTES_MAX;
 
 /// A reply buffer from the pool, or a fresh one.
 pub(super) fn buffer(pool: &mut Vec<Vec<u8>>) -> Vec<u8> {

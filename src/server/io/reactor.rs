@@ -10,7 +10,7 @@ use super::conn::{self, Conn, READ_BYTES, ReadOutcome};
 use super::driver::{Driver, Event};
 use super::stream::{Accepted, Listener};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server, ShutdownState};
-use crate::exec::blocking;
+use crate::exec::{blocking, tracking};
 use crate::server::cron::Cron;
 
 /// Bytes into which a turn reads before it executes.
@@ -72,6 +72,8 @@ pub struct Reactor<D: Driver> {
     writes: u64,
     /// Messages are left to be written in further turns.
     more_pushes: bool,
+    /// Clients take too much, unless writing their replies helps.
+    evicting: bool,
     cron: Option<Cron>,
     /// When CLIENT PAUSE ends.
     pause_ends: Option<Instant>,
@@ -113,6 +115,7 @@ impl<D: Driver> Reactor<D> {
             written_bytes: 0,
             writes: 0,
             more_pushes: false,
+            evicting: false,
             cron,
             pause_ends: None,
             wait_ends: None,
@@ -149,6 +152,7 @@ impl<D: Driver> Reactor<D> {
             && self.report.is_empty()
             && self.accepted.is_empty()
             && !self.more_pushes
+            && !self.evicting
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -278,6 +282,7 @@ impl<D: Driver> Reactor<D> {
         server.now_ns = server.clock.now_ns();
         server.check_pause();
         self.housekeeping(&mut server);
+        server.evict_clients();
         self.batch
             .execute(&mut server, &mut self.conns, &self.arena, &mut self.pool);
         if let (true, Some(cron)) = (cron_due, self.cron.as_mut()) {
@@ -287,6 +292,7 @@ impl<D: Driver> Reactor<D> {
         self.resume(&mut server);
         let forced = server.shutdown != ShutdownState::None;
         server.flush_aof(forced);
+        self.evicting = server.clients.wants_eviction();
         self.collect(&mut server);
         if self.cron.is_some() {
             let until_ms = server.pause.map(|pause| pause.until_ms);
@@ -329,6 +335,7 @@ impl<D: Driver> Reactor<D> {
                 conn.told_bytes = conn.out_bytes;
                 client.in_flight_bytes = conn.out_bytes;
                 client.in_flight_chunks = conn.out.len();
+                server.clients.note_memory(conn.client);
             }
         }
         server.stats.net_output_bytes += std::mem::take(&mut self.written_bytes);
@@ -360,6 +367,7 @@ impl<D: Driver> Reactor<D> {
         for id in server.clients.take_scheduled(self.index) {
             self.look_at_scheduled(server, id);
         }
+        tracking::end_turn(server);
     }
 
     /// Under the lock: takes the output of all clients that have some. It may
@@ -405,6 +413,7 @@ impl<D: Driver> Reactor<D> {
                 }
             }
             conn.more_output = !client.output.is_empty();
+            server.clients.note_memory(conn.client);
         }
         // What resumed clients have left scheduled comes next turn.
         if server.clients.has_scheduled(self.index) {
@@ -435,7 +444,7 @@ impl<D: Driver> Reactor<D> {
         if let Some(bytes) = client.query_trim_to_bytes.take() {
             conn.trim(bytes);
             let share = QUERY_ROOM_BYTES.min(bytes);
-            client.query_free_bytes = conn.free_bytes() + share;
+            client.query_room_bytes = client.query_bytes + conn.free_bytes() + share;
         }
         if conn.waiting && server.is_resumed(id) {
             batch::run_queue(server, conn);

@@ -8,7 +8,6 @@ mod tests;
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, REPLIED};
 use crate::command::keyspec;
 use crate::command::table::{Command, Group, cat, flag, key_at, kflag, unknown_keys};
-use crate::config::Config;
 use crate::keyspace::event;
 use crate::types::{Collection, End, List, Type, Zset, list_limits};
 use pattern::{Pattern, Value};
@@ -68,13 +67,13 @@ pub const COMMANDS: &[Command] = &[
 
 fn sort(ctx: &mut Ctx) -> CmdResult {
     let (key, mut args) = (ctx.args.key()?, ctx.args.clone());
-    let options = SortOptions::parse(&mut args, ctx.config, Store::Allowed)?;
+    let options = SortOptions::parse(&mut args, ctx, Store::Allowed)?;
     run(ctx, key, options)
 }
 
 fn sort_ro(ctx: &mut Ctx) -> CmdResult {
     let (key, mut args) = (ctx.args.key()?, ctx.args.clone());
-    let options = SortOptions::parse(&mut args, ctx.config, Store::Refused)?;
+    let options = SortOptions::parse(&mut args, ctx, Store::Refused)?;
     run(ctx, key, options)
 }
 
@@ -110,7 +109,7 @@ struct SortOptions<'a> {
 impl<'a> SortOptions<'a> {
     fn parse(
         args: &mut Args<'a>,
-        config: &Config,
+        ctx: &Ctx<'_>,
         store: Store,
     ) -> Result<SortOptions<'a>, CmdError> {
         let mut options = SortOptions {
@@ -122,8 +121,17 @@ impl<'a> SortOptions<'a> {
             get: Vec::new(),
             store: None,
         };
-        let denied = |option: &str| {
-            CmdError::err(format!("{option} option of SORT denied in Cluster mode."))
+        // What is looked up for each element is known to nobody before.
+        let check_lookup = |option: &str| {
+            let reason = if ctx.config.cluster_enabled {
+                "in Cluster mode"
+            } else if !ctx.may_read_all_keys() {
+                "due to insufficient ACL permissions"
+            } else {
+                return Ok(());
+            };
+            let text = format!("{option} option of SORT denied {reason}.");
+            Err(CmdError::err(text))
         };
         while args.left() > 0 {
             if args.take_word("ASC") {
@@ -140,15 +148,16 @@ impl<'a> SortOptions<'a> {
                 match Pattern::parse(args.bytes()?) {
                     // The element itself is no key to look at either.
                     Pattern::Element | Pattern::Constant => options.by = By::Nothing,
-                    Pattern::Key { .. } if config.cluster_enabled => return Err(denied("BY")),
-                    // Redis: once there is nothing to sort by, it stays so.
-                    _ if matches!(options.by, By::Nothing) => {}
-                    pattern => options.by = By::Pattern(pattern),
+                    pattern => {
+                        check_lookup("BY")?;
+                        // Redis: once there is nothing to sort by, it stays so.
+                        if !matches!(options.by, By::Nothing) {
+                            options.by = By::Pattern(pattern);
+                        }
+                    }
                 }
             } else if args.left() > 1 && args.take_word("GET") {
-                if config.cluster_enabled {
-                    return Err(denied("GET"));
-                }
+                check_lookup("GET")?;
                 options.get.push(Pattern::parse(args.bytes()?));
             } else {
                 return Err(CmdError::Syntax);

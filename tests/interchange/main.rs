@@ -6,13 +6,16 @@
 //! `REDSTART_SEED` repeats a run (a failure prints its seed; 0 draws one).
 //! Skips itself, and says so, where no redis-server 7.0.15 is installed.
 
-#[path = "support/mod.rs"]
+mod files;
+#[path = "../support/mod.rs"]
 mod support;
+mod values;
 
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use support::{Client, Server};
+use values::commands;
 
 const VALUES: usize = 500;
 /// From this one on, long strings are compressed.
@@ -53,81 +56,15 @@ impl Pair {
     }
 }
 
-fn text(rng: &mut SmallRng) -> Vec<u8> {
-    match rng.random_range(0..10) {
-        0..3 => rng.random_range(-200..200).to_string().into_bytes(),
-        3 => (rng.random::<i64>() >> rng.random_range(0..64))
-            .to_string()
-            .into_bytes(),
-        4 => {
-            let edge = *[7, 8, 13, 15, 16, 23, 31, 32, 63].choose(rng).expect("one");
-            let number = (1i128 << edge) + rng.random_range(-2..2);
-            (if rng.random() { number } else { -number })
-                .to_string()
-                .into_bytes()
-        }
-        5 => rng.random_range(-1e5..1e5f64).to_string().into_bytes(),
-        6 => format!("field:{}", rng.random_range(0..1000)).into_bytes(),
-        7 => (0..rng.random_range(0..70)).map(|_| rng.random()).collect(),
-        8 => b"ab".repeat(rng.random_range(0..60)),
-        _ => {
-            // Around the limits of forms of lengths, and of encodings.
-            let lengths = [
-                0, 1, 20, 21, 63, 64, 65, 127, 128, 250, 254, 300, 4095, 4096, 16_384,
-            ];
-            vec![rng.random(); *lengths.choose(rng).expect("one")]
-        }
-    }
-}
-
-fn score(rng: &mut SmallRng) -> Vec<u8> {
-    match rng.random_range(0..5) {
-        0 => rng.random_range(-5..5).to_string(),
-        1 => rng.random_range(-1e3..1e3f64).to_string(),
-        2 => format!("{:e}", f64::from_bits(rng.random::<u64>() & !(1 << 62))),
-        _ => {
-            let edges = [
-                "inf",
-                "-inf",
-                "-0",
-                "9007199254740993",
-                "1e300",
-                "4.9e-324",
-                "0.1",
-            ];
-            (*edges.choose(rng).expect("one")).to_owned()
-        }
-    }
-    .into_bytes()
-}
-
-/// The commands that make a value at the key `k`.
-fn commands(rng: &mut SmallRng) -> Vec<Vec<Vec<u8>>> {
-    let size = *[1, 1, 2, 3, 10, 60, 130, 200, 600]
-        .choose(rng)
-        .expect("one");
-    let kind = rng.random_range(0..6);
-    let (side, width) = (rng.random::<bool>(), rng.random_range(1..63));
-    let words = |name: &str, rest: Vec<Vec<u8>>| {
-        let mut words = vec![name.into(), b"k".to_vec()];
-        words.extend(rest);
-        words
+/// Randomness that a failure shows the seed of.
+fn rng() -> SmallRng {
+    let seed = std::env::var("REDSTART_SEED").map_or(7015, |seed| seed.parse().expect("a number"));
+    let seed = match seed {
+        0 => rand::rng().random_range(1..1 << 48),
+        seed => seed,
     };
-    let mut one = || match kind {
-        0 => words("SET", vec![text(rng)]),
-        1 => words(if side { "LPUSH" } else { "RPUSH" }, vec![text(rng)]),
-        2 => words("SADD", vec![text(rng)]),
-        3 => {
-            let number = rng.random_range(-(1i64 << width)..1 << width);
-            words("SADD", vec![number.to_string().into_bytes()])
-        }
-        4 => words("ZADD", vec![score(rng), text(rng)]),
-        _ => words("HSET", vec![text(rng), text(rng)]),
-    };
-    match kind {
-        0 => vec![one()],
-        _ => (0..size).map(|_| one()).collect(),
-    }
+    println!("REDSTART_SEED={seed}");
+    SmallRng::seed_from_u64(seed)
 }
 
 #[track_caller]
@@ -153,13 +90,7 @@ fn payloads_are_understood_on_both_sides() {
         return;
     };
     let server = Server::start(&["--rdbcompression", "no"]);
-    let seed = std::env::var("REDSTART_SEED").map_or(7015, |seed| seed.parse().expect("a number"));
-    let seed = match seed {
-        0 => rand::rng().random_range(1..1 << 48),
-        seed => seed,
-    };
-    println!("REDSTART_SEED={seed}");
-    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut rng = rng();
     let mut pair = Pair {
         ours: server.connect(),
         theirs: oracle.connect(),
