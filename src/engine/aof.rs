@@ -20,6 +20,7 @@ use crate::aof::{
 };
 use crate::config::AppendFsync;
 use crate::keyspace::DbIndex;
+use crate::util::Logged;
 
 /// Seconds between two lines in the log about failing writes.
 const LOG_ERRORS_EVERY_S: i64 = 30;
@@ -205,16 +206,17 @@ impl Aof {
     }
 
     /// The thread, started if need be.
-    pub(super) fn syncer(&mut self) -> Result<&Syncer, ()> {
+    pub(super) fn syncer(&mut self) -> Result<&Syncer, Logged> {
         if self.syncer.is_none() {
             let started = Syncer::start(self.disk.clone(), self.alarm.clone());
             let syncer = started.map_err(|error| {
                 tracing::warn!("Can't start the thread of the append-only file: {error}");
+                Logged
             })?;
             syncer.set_durable(self.position);
             self.syncer = Some(syncer);
         }
-        self.syncer.as_ref().ok_or(())
+        self.syncer.as_ref().ok_or(Logged)
     }
 
     /// From now on this file is written to, which has so many bytes.
@@ -493,7 +495,7 @@ impl Server {
     ///
     /// # Errors
     /// When that fails; the log says why.
-    pub fn open_aof(&mut self) -> Result<(), ()> {
+    pub fn open_aof(&mut self) -> Result<(), Logged> {
         let names = self.aof_names();
         let disk = self.aof.disk.clone();
         make_dir(&*disk, &names)?;
@@ -515,6 +517,7 @@ impl Server {
         let file = disk.open(&path, Open::Append).map_err(|error| {
             let (name, text) = (shown(&name), os_error_text(&error));
             tracing::warn!("Can't open the append-only file {name}: {text}");
+            Logged
         })?;
         if manifest != known {
             names.write_manifest(&*disk, &manifest)?;
@@ -533,7 +536,7 @@ impl Server {
     }
 
     /// The base of a log that begins with an empty data set.
-    fn write_empty_base(&self, names: &Names, name: &[u8]) -> Result<(), ()> {
+    fn write_empty_base(&self, names: &Names, name: &[u8]) -> Result<(), Logged> {
         let temporary = format!("temp-rewriteaof-{}.aof", std::process::id());
         let (temporary, path) = (PathBuf::from(temporary), names.path(name));
         let written = if self.config.aof_use_rdb_preamble {
@@ -544,6 +547,7 @@ impl Server {
         written.map_err(|error| {
             let text = os_error_text(&error);
             tracing::warn!("Write error writing append only file on disk: {text}");
+            Logged
         })
     }
 
@@ -644,12 +648,13 @@ pub(super) fn shown(name: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(name)
 }
 
-pub(super) fn make_dir(disk: &dyn Disk, names: &Names) -> Result<(), ()> {
+pub(super) fn make_dir(disk: &dyn Disk, names: &Names) -> Result<(), Logged> {
     disk.make_dir(&names.dir).map_err(|error| {
         tracing::warn!(
             "Can't open or create append-only dir {}: {}",
             names.dir.display(),
             os_error_text(&error)
         );
+        Logged
     })
 }

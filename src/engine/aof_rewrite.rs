@@ -9,6 +9,7 @@ use super::saving::{SnapshotEnd, SnapshotTarget};
 use super::server::Server;
 use crate::aof::rewrite::{RewriteOptions, as_commands};
 use crate::aof::{Open, os_error_text};
+use crate::util::Logged;
 
 /// Rewrites that may fail in a row before the next is delayed.
 const FAILURES_MAX: u64 = 3;
@@ -41,9 +42,9 @@ impl Server {
     ///
     /// # Errors
     /// When it cannot be begun: the reason has been logged.
-    pub fn rewrite_aof(&mut self) -> Result<(), ()> {
+    pub fn rewrite_aof(&mut self) -> Result<(), Logged> {
         if self.is_saving() {
-            return Err(());
+            return Err(Logged);
         }
         let begun = self.begin_rewrite();
         if begun.is_err() {
@@ -52,7 +53,7 @@ impl Server {
         begun
     }
 
-    fn begin_rewrite(&mut self) -> Result<(), ()> {
+    fn begin_rewrite(&mut self) -> Result<(), Logged> {
         let names = self.aof_names();
         make_dir(&*self.aof.disk, &names)?;
         // The first command of the new file says for which database it is.
@@ -63,7 +64,7 @@ impl Server {
             tracing::warn!(
                 "Can't rewrite append only file in background: the current one can't be written"
             );
-            return Err(());
+            return Err(Logged);
         }
         self.open_new_incr()?;
         let p = &mut self.stats.persistence;
@@ -82,6 +83,7 @@ impl Server {
         self.aof.rewrite.sync_failures = self.aof.sync_failures();
         self.begin_snapshot(target).map_err(|reason| {
             tracing::warn!("Can't rewrite append only file in background: {reason}");
+            Logged
         })?;
         tracing::info!("Background append only file rewriting started by pid {pid}");
         let now_ns = self.now_ns;
@@ -92,7 +94,7 @@ impl Server {
     }
 
     /// What is changed from now on goes into another file.
-    fn open_new_incr(&mut self) -> Result<(), ()> {
+    fn open_new_incr(&mut self) -> Result<(), Logged> {
         if self.aof.state == AofState::Off {
             return Ok(());
         }
@@ -108,6 +110,7 @@ impl Server {
         let file = opened.map_err(|error| {
             let (name, text) = (shown(&name), os_error_text(&error));
             tracing::warn!("Can't open the append-only file {name}: {text}");
+            Logged
         })?;
         if manifest != self.aof.manifest {
             names.write_manifest(&*self.aof.disk, &manifest)?;
@@ -128,7 +131,7 @@ impl Server {
     ///
     /// # Errors
     /// When that cannot be begun: the reason has been logged.
-    pub fn start_aof(&mut self) -> Result<(), ()> {
+    pub fn start_aof(&mut self) -> Result<(), Logged> {
         self.aof.state = AofState::WaitRewrite;
         let now_s = self.clock_unix_ms() / 1000;
         if self.saving.saves_rdb() {
@@ -157,7 +160,7 @@ impl Server {
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite \
                      operation. Check the above logs for more info about the error."
                 );
-                return Err(());
+                return Err(Logged);
             }
         }
         self.aof.synced_s = now_s;
@@ -287,7 +290,7 @@ impl Server {
             self.install_base(&temp)
         } else {
             tracing::warn!("Background AOF rewrite terminated with error");
-            Err(())
+            Err(Logged)
         };
         remove(&self.aof.rewrite.temp);
         let took_ns = self.clock.now_ns();
@@ -323,7 +326,7 @@ impl Server {
     }
 
     /// What was written becomes the base, in place of all that was before.
-    fn install_base(&mut self, temp: &Path) -> Result<(), ()> {
+    fn install_base(&mut self, temp: &Path) -> Result<(), Logged> {
         let names = self.aof_names();
         let disk = self.aof.disk.clone();
         let mut manifest = self.aof.manifest.clone();
@@ -342,7 +345,7 @@ impl Server {
                 .is_err()
             {
                 remove(&base_path);
-                return Err(());
+                return Err(Logged);
             }
             created.push(path);
             let (temporary, incr) = (shown(&temporary), shown(&incr));
@@ -353,7 +356,7 @@ impl Server {
         manifest.supersede_incr(usize::from(self.aof.file.is_some()));
         if names.write_manifest(&*disk, &manifest).is_err() {
             created.iter().for_each(|path| remove(path));
-            return Err(());
+            return Err(Logged);
         }
         self.aof.manifest = manifest;
         if self.aof.is_on() {
@@ -371,7 +374,7 @@ impl Server {
         Ok(())
     }
 
-    fn rename_part(&mut self, from: &Path, to: &Path, kind: &str) -> Result<(), ()> {
+    fn rename_part(&mut self, from: &Path, to: &Path, kind: &str) -> Result<(), Logged> {
         let start = Instant::now();
         let renamed = self.aof.disk.rename(from, to);
         renamed.map_err(|error| {
@@ -381,6 +384,7 @@ impl Server {
                 to.display(),
                 os_error_text(&error)
             );
+            Logged
         })?;
         let spent_ms = start.elapsed().as_millis() as i64;
         self.note_aof_latency("aof-rename", spent_ms);
