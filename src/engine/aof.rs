@@ -16,7 +16,8 @@ use super::journal::Sink;
 use super::server::Server;
 use super::snapshot_file::{Description, SnapshotFile};
 use crate::aof::{
-    Alarm, Disk, DiskFile, Manifest, Names, Open, RealDisk, Syncer, append_command, os_error_text,
+    Alarm, Disk, DiskFile, Errand, Manifest, Names, Open, RealDisk, Syncer, append_command,
+    os_error_text,
 };
 use crate::config::AppendFsync;
 use crate::keyspace::DbIndex;
@@ -71,6 +72,8 @@ pub struct Aof {
     pub timestamps: bool,
     pub(super) rewrite: Rewrite,
     pub(super) syncer: Option<Syncer>,
+    /// What the thread that executes is to write itself.
+    errand: Option<Errand>,
     pub(super) file: Option<Arc<dyn DiskFile>>,
     pub(super) buffer: Vec<u8>,
     /// The database that the last command was for.
@@ -107,6 +110,7 @@ impl Default for Aof {
             timestamps: false,
             rewrite: Rewrite::default(),
             syncer: None,
+            errand: None,
             file: None,
             buffer: Vec::new(),
             selected: None,
@@ -306,7 +310,7 @@ impl Aof {
         let bytes = std::mem::take(&mut self.buffer);
         let (start, len) = (self.incr_bytes, bytes.len() as u64);
         let delay = Duration::from_micros(self.flush_sleep_us);
-        syncer.append(file, bytes, start, self.position, delay);
+        self.errand = syncer.append(file, bytes, start, self.position, delay);
         self.incr_bytes += len;
         self.current_bytes += len;
         self.synced_bytes = self.incr_bytes;
@@ -374,7 +378,20 @@ impl Server {
     pub fn flush_aof(&mut self, forced: bool) {
         if self.aof.file.is_some() {
             self.write_aof(forced);
+            if let Some(errand) = self.aof.errand.take() {
+                errand.run();
+            }
         }
+    }
+
+    /// The same, but that something may be left to do: without the lock, before
+    /// replies go out.
+    #[inline]
+    pub fn flush_aof_after(&mut self) -> Option<Errand> {
+        if self.aof.file.is_some() {
+            self.write_aof(false);
+        }
+        self.aof.errand.take()
     }
 
     fn write_aof(&mut self, forced: bool) {
