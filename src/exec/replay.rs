@@ -12,7 +12,7 @@ use crate::command::ctx::Done;
 use crate::command::registry::{CommandId, Lookup};
 use crate::config::PropagationError;
 use crate::engine::loading::{LoadOptions, LoadRules, OnServer, load_from, seconds};
-use crate::engine::{ClientId, Flags, Queued, RawClient, Server, saving};
+use crate::engine::{ClientId, Closing, Flags, Queued, RawClient, Server, saving};
 use crate::rdb::file::FileSource;
 use crate::rdb::frame::MAGIC;
 use crate::util::Logged;
@@ -401,10 +401,13 @@ impl<'a, R: Read> Replay<'a, R> {
         };
         let (multi, exec) = (named(b"multi"), named(b"exec"));
         let user = server.users.default_user().clone();
+        let id = server
+            .clients
+            .add(RawClient::default(), user, server.now_ns);
+        // It is nobody that CLIENT LIST would show.
+        server.client(id).closing = Closing::Now;
         Replay {
-            id: server
-                .clients
-                .add(RawClient::default(), user, server.now_ns),
+            id,
             reader,
             name,
             before_multi: 0,

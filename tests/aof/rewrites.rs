@@ -225,7 +225,7 @@ fn turned_on_during_a_snapshot_it_waits_for_its_end() {
     let server = Instance::start(dir.path(), &["--appendonly", "no"]);
     let mut client = server.connect();
     client.check("SET a 1", "+OK");
-    client.check("CONFIG SET rdb-key-save-delay 10000000", "+OK");
+    client.check("CONFIG SET rdb-key-save-delay 1500000", "+OK");
     client.check("BGSAVE", "+Background saving started");
     client.check("CONFIG SET appendonly yes", "+OK");
     server.wait_for_log("AOF was enabled but there is already another background");
