@@ -588,7 +588,8 @@ impl Server {
 
     /// Deletes the files that are no longer needed.
     pub fn drop_history(&mut self) {
-        if self.config.aof_disable_auto_gc || self.aof.manifest.history.is_empty() {
+        let installing = self.aof.rewrite.installing;
+        if self.config.aof_disable_auto_gc || installing || self.aof.manifest.history.is_empty() {
             return;
         }
         let names = self.aof_names();
