@@ -141,7 +141,7 @@ impl Manifest {
             let odd = |byte: &u8| {
                 matches!(byte, b'\\' | b'"' | b'\'' | b' ') || !(33..127).contains(byte)
             };
-            if part.name.iter().any(odd) {
+            if part.name.is_empty() || part.name.iter().any(odd) {
                 args::quote(&part.name, &mut out);
             } else {
                 out.extend_from_slice(&part.name);

@@ -14,7 +14,7 @@ pub mod read;
 pub mod rewrite;
 
 pub use disk::{Disk, DiskFile, Open, RealDisk};
-pub use log::{Alarm, Syncer};
+pub use log::{Alarm, Errand, Syncer};
 pub use manifest::{Kind, Manifest, ManifestError, Part};
 pub use names::{Names, ReadError};
 

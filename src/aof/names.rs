@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, Open};
 use super::manifest::{Manifest, ManifestError};
 use super::os_error_text;
+use crate::util::Logged;
 
 /// Names that follow from `appenddirname` and `appendfilename`.
 #[derive(Clone, Debug)]
@@ -80,13 +81,14 @@ impl Names {
     ///
     /// # Errors
     /// When a step failed; it is logged.
-    pub fn write_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), ()> {
+    pub fn write_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), Logged> {
         let name = self.manifest();
         let temporary = [b"temp-", &name[..]].concat();
         let (path, temporary_path) = (self.path(&name), self.path(&temporary));
         let (name, temporary) = (shown(&name), shown(&temporary));
         let failed = |what: String, error: std::io::Error| {
             tracing::warn!("{what}: {}", os_error_text(&error));
+            Logged
         };
         let file = disk
             .open(&temporary_path, Open::Truncate)
@@ -98,7 +100,7 @@ impl Names {
             })?;
         file.write_all(&manifest.format()).map_err(|(_, error)| {
             let what = format!("Error trying to write the temporary AOF manifest file {temporary}");
-            failed(what, error);
+            failed(what, error)
         })?;
         file.sync().map_err(|error| {
             failed(
@@ -110,14 +112,14 @@ impl Names {
             let what = format!(
                 "Error trying to rename the temporary AOF manifest file {temporary} into {name}"
             );
-            failed(what, error);
+            failed(what, error)
         })?;
         // Files may have been added to the directory, too.
         disk.sync_dir(&self.dir).map_err(|error| {
             failed(
                 format!("Fail to fsync AOF directory {}", self.dir.display()),
                 error,
-            );
+            )
         })
     }
 }

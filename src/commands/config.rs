@@ -143,7 +143,7 @@ fn apply(server: &mut Server, effect: Effect) -> Result<(), String> {
             }
             _ => Ok(()),
         }
-        .map_err(|()| "Unable to turn on AOF. Check server logs.".to_owned()),
+        .map_err(|_| "Unable to turn on AOF. Check server logs.".to_owned()),
         Effect::AofGc => {
             server.drop_history();
             Ok(())

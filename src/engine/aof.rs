@@ -16,10 +16,12 @@ use super::journal::Sink;
 use super::server::Server;
 use super::snapshot_file::{Description, SnapshotFile};
 use crate::aof::{
-    Alarm, Disk, DiskFile, Manifest, Names, Open, RealDisk, Syncer, append_command, os_error_text,
+    Alarm, Disk, DiskFile, Errand, Manifest, Names, Open, RealDisk, Syncer, append_command,
+    os_error_text,
 };
 use crate::config::AppendFsync;
 use crate::keyspace::DbIndex;
+use crate::util::Logged;
 
 /// Seconds between two lines in the log about failing writes.
 const LOG_ERRORS_EVERY_S: i64 = 30;
@@ -70,6 +72,8 @@ pub struct Aof {
     pub timestamps: bool,
     pub(super) rewrite: Rewrite,
     pub(super) syncer: Option<Syncer>,
+    /// What the thread that executes is to write itself.
+    errand: Option<Errand>,
     pub(super) file: Option<Arc<dyn DiskFile>>,
     pub(super) buffer: Vec<u8>,
     /// The database that the last command was for.
@@ -106,6 +110,7 @@ impl Default for Aof {
             timestamps: false,
             rewrite: Rewrite::default(),
             syncer: None,
+            errand: None,
             file: None,
             buffer: Vec::new(),
             selected: None,
@@ -205,16 +210,17 @@ impl Aof {
     }
 
     /// The thread, started if need be.
-    pub(super) fn syncer(&mut self) -> Result<&Syncer, ()> {
+    pub(super) fn syncer(&mut self) -> Result<&Syncer, Logged> {
         if self.syncer.is_none() {
             let started = Syncer::start(self.disk.clone(), self.alarm.clone());
             let syncer = started.map_err(|error| {
                 tracing::warn!("Can't start the thread of the append-only file: {error}");
+                Logged
             })?;
             syncer.set_durable(self.position);
             self.syncer = Some(syncer);
         }
-        self.syncer.as_ref().ok_or(())
+        self.syncer.as_ref().ok_or(Logged)
     }
 
     /// From now on this file is written to, which has so many bytes.
@@ -304,7 +310,7 @@ impl Aof {
         let bytes = std::mem::take(&mut self.buffer);
         let (start, len) = (self.incr_bytes, bytes.len() as u64);
         let delay = Duration::from_micros(self.flush_sleep_us);
-        syncer.append(file, bytes, start, self.position, delay);
+        self.errand = syncer.append(file, bytes, start, self.position, delay);
         self.incr_bytes += len;
         self.current_bytes += len;
         self.synced_bytes = self.incr_bytes;
@@ -372,7 +378,20 @@ impl Server {
     pub fn flush_aof(&mut self, forced: bool) {
         if self.aof.file.is_some() {
             self.write_aof(forced);
+            if let Some(errand) = self.aof.errand.take() {
+                errand.run();
+            }
         }
+    }
+
+    /// The same, but that something may be left to do: without the lock, before
+    /// replies go out.
+    #[inline]
+    pub fn flush_aof_after(&mut self) -> Option<Errand> {
+        if self.aof.file.is_some() {
+            self.write_aof(false);
+        }
+        self.aof.errand.take()
     }
 
     fn write_aof(&mut self, forced: bool) {
@@ -493,7 +512,7 @@ impl Server {
     ///
     /// # Errors
     /// When that fails; the log says why.
-    pub fn open_aof(&mut self) -> Result<(), ()> {
+    pub fn open_aof(&mut self) -> Result<(), Logged> {
         let names = self.aof_names();
         let disk = self.aof.disk.clone();
         make_dir(&*disk, &names)?;
@@ -515,6 +534,7 @@ impl Server {
         let file = disk.open(&path, Open::Append).map_err(|error| {
             let (name, text) = (shown(&name), os_error_text(&error));
             tracing::warn!("Can't open the append-only file {name}: {text}");
+            Logged
         })?;
         if manifest != known {
             names.write_manifest(&*disk, &manifest)?;
@@ -533,7 +553,7 @@ impl Server {
     }
 
     /// The base of a log that begins with an empty data set.
-    fn write_empty_base(&self, names: &Names, name: &[u8]) -> Result<(), ()> {
+    fn write_empty_base(&self, names: &Names, name: &[u8]) -> Result<(), Logged> {
         let temporary = format!("temp-rewriteaof-{}.aof", std::process::id());
         let (temporary, path) = (PathBuf::from(temporary), names.path(name));
         let written = if self.config.aof_use_rdb_preamble {
@@ -544,6 +564,7 @@ impl Server {
         written.map_err(|error| {
             let text = os_error_text(&error);
             tracing::warn!("Write error writing append only file on disk: {text}");
+            Logged
         })
     }
 
@@ -567,7 +588,8 @@ impl Server {
 
     /// Deletes the files that are no longer needed.
     pub fn drop_history(&mut self) {
-        if self.config.aof_disable_auto_gc || self.aof.manifest.history.is_empty() {
+        let installing = self.aof.rewrite.installing;
+        if self.config.aof_disable_auto_gc || installing || self.aof.manifest.history.is_empty() {
             return;
         }
         let names = self.aof_names();
@@ -644,12 +666,13 @@ pub(super) fn shown(name: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(name)
 }
 
-pub(super) fn make_dir(disk: &dyn Disk, names: &Names) -> Result<(), ()> {
+pub(super) fn make_dir(disk: &dyn Disk, names: &Names) -> Result<(), Logged> {
     disk.make_dir(&names.dir).map_err(|error| {
         tracing::warn!(
             "Can't open or create append-only dir {}: {}",
             names.dir.display(),
             os_error_text(&error)
         );
+        Logged
     })
 }

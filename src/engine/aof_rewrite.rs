@@ -2,13 +2,15 @@
 //! changes after the moment of the snapshot goes into a new file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::aof::{AofState, make_dir, shown};
 use super::saving::{SnapshotEnd, SnapshotTarget};
 use super::server::Server;
 use crate::aof::rewrite::{RewriteOptions, as_commands};
-use crate::aof::{Open, os_error_text};
+use crate::aof::{Disk, Manifest, Names, Open, os_error_text};
+use crate::util::Logged;
 
 /// Rewrites that may fail in a row before the next is delayed.
 const FAILURES_MAX: u64 = 3;
@@ -24,6 +26,8 @@ pub struct Rewrite {
     temp: PathBuf,
     /// It writes commands instead of a snapshot.
     as_commands: bool,
+    /// Its files are being put in place: nobody else may touch them.
+    pub(super) installing: bool,
     /// Failed syncs when it began.
     sync_failures: u64,
     delay_min: i64,
@@ -41,9 +45,9 @@ impl Server {
     ///
     /// # Errors
     /// When it cannot be begun: the reason has been logged.
-    pub fn rewrite_aof(&mut self) -> Result<(), ()> {
-        if self.is_saving() {
-            return Err(());
+    pub fn rewrite_aof(&mut self) -> Result<(), Logged> {
+        if self.is_saving() || self.aof.rewrite.installing {
+            return Err(Logged);
         }
         let begun = self.begin_rewrite();
         if begun.is_err() {
@@ -52,7 +56,7 @@ impl Server {
         begun
     }
 
-    fn begin_rewrite(&mut self) -> Result<(), ()> {
+    fn begin_rewrite(&mut self) -> Result<(), Logged> {
         let names = self.aof_names();
         make_dir(&*self.aof.disk, &names)?;
         // The first command of the new file says for which database it is.
@@ -63,7 +67,7 @@ impl Server {
             tracing::warn!(
                 "Can't rewrite append only file in background: the current one can't be written"
             );
-            return Err(());
+            return Err(Logged);
         }
         self.open_new_incr()?;
         let p = &mut self.stats.persistence;
@@ -82,6 +86,7 @@ impl Server {
         self.aof.rewrite.sync_failures = self.aof.sync_failures();
         self.begin_snapshot(target).map_err(|reason| {
             tracing::warn!("Can't rewrite append only file in background: {reason}");
+            Logged
         })?;
         tracing::info!("Background append only file rewriting started by pid {pid}");
         let now_ns = self.now_ns;
@@ -92,7 +97,7 @@ impl Server {
     }
 
     /// What is changed from now on goes into another file.
-    fn open_new_incr(&mut self) -> Result<(), ()> {
+    fn open_new_incr(&mut self) -> Result<(), Logged> {
         if self.aof.state == AofState::Off {
             return Ok(());
         }
@@ -108,6 +113,7 @@ impl Server {
         let file = opened.map_err(|error| {
             let (name, text) = (shown(&name), os_error_text(&error));
             tracing::warn!("Can't open the append-only file {name}: {text}");
+            Logged
         })?;
         if manifest != self.aof.manifest {
             names.write_manifest(&*self.aof.disk, &manifest)?;
@@ -128,10 +134,10 @@ impl Server {
     ///
     /// # Errors
     /// When that cannot be begun: the reason has been logged.
-    pub fn start_aof(&mut self) -> Result<(), ()> {
+    pub fn start_aof(&mut self) -> Result<(), Logged> {
         self.aof.state = AofState::WaitRewrite;
         let now_s = self.clock_unix_ms() / 1000;
-        if self.saving.saves_rdb() {
+        if self.saving.saves_rdb() || self.aof.rewrite.installing {
             self.stats.persistence.rewrite_scheduled = true;
             tracing::warn!(
                 "AOF was enabled but there is already another background operation. An AOF \
@@ -157,7 +163,7 @@ impl Server {
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite \
                      operation. Check the above logs for more info about the error."
                 );
-                return Err(());
+                return Err(Logged);
             }
         }
         self.aof.synced_s = now_s;
@@ -184,7 +190,7 @@ impl Server {
     /// Rewrites when it is due or was asked for.
     pub fn rewrite_aof_if_due(&mut self) {
         let p = &self.stats.persistence;
-        if self.is_saving() || p.loading {
+        if self.is_saving() || self.aof.rewrite.installing || p.loading {
             return;
         }
         if p.rewrite_scheduled {
@@ -241,71 +247,104 @@ impl Server {
         true
     }
 
-    /// The base is to be made of commands: they are written from the snapshot.
-    fn convert_base(&mut self) {
-        let (snapshot, to) = (
-            self.aof.rewrite.snapshot_path(),
-            self.aof.rewrite.temp.clone(),
-        );
-        let options = RewriteOptions {
-            timestamp_s: (self.config.aof_timestamp_enabled).then(|| self.clock_unix_ms() / 1000),
-            incremental_fsync: self.config.aof_rewrite_incremental_fsync,
-        };
+    /// The snapshot is written: what is left to do for it to be the base takes
+    /// a disk, so that it is done beside us.
+    fn install_in_background(&mut self) {
+        let mut install = self.installation();
         let number = self.aof.rewrite.number;
+        self.aof.rewrite.installing = true;
         let spawned = self.spawn(
             "rewrite",
             Box::new(move |access| {
-                let written = as_commands(&snapshot, &to, options);
-                remove(&snapshot);
-                if let Err(error) = &written {
-                    let text = os_error_text(error);
-                    tracing::warn!("Write error writing append only file on disk: {text}");
-                }
+                let mut installed = Some(install.run());
                 access(&mut |server| {
-                    if server.aof.rewrite.number == number {
-                        server.end_rewrite(written.is_ok());
-                    } else {
-                        remove(&to);
+                    if let Some(installed) = installed.take() {
+                        server.note_aof_latency("aof-rename", install.rename_ms);
+                        server.installed(number, installed);
                     }
                 });
             }),
         );
         if let Err(reason) = spawned {
             tracing::warn!("Can't rewrite append only file in background: {reason}");
-            self.end_rewrite(false);
+            self.installed(number, Err(Logged));
         }
     }
 
-    fn end_rewrite(&mut self, written: bool) {
-        let installed = if written {
-            let temp = self.aof.rewrite.temp.clone();
-            tracing::info!(
-                "Successfully created the temporary AOF base file {}",
-                temp.display()
-            );
-            tracing::info!("Background AOF rewrite terminated with success");
-            self.install_base(&temp)
-        } else {
-            tracing::warn!("Background AOF rewrite terminated with error");
-            Err(())
+    fn installation(&self) -> Installation {
+        let (names, rewrite) = (self.aof_names(), &self.aof.rewrite);
+        let mut manifest = self.aof.manifest.clone();
+        let base = manifest.new_base(&names.prefix, !rewrite.as_commands);
+        let waits = self.aof.state == AofState::WaitRewrite;
+        let incr = waits.then(|| manifest.new_incr(&names.prefix));
+        manifest.supersede_incr(usize::from(self.aof.file.is_some()));
+        let options = RewriteOptions {
+            timestamp_s: (self.config.aof_timestamp_enabled).then(|| self.clock_unix_ms() / 1000),
+            incremental_fsync: self.config.aof_rewrite_incremental_fsync,
         };
-        remove(&self.aof.rewrite.temp);
-        let took_ns = self.clock.now_ns();
+        Installation {
+            disk: self.aof.disk.clone(),
+            names,
+            manifest,
+            snapshot: rewrite.snapshot_path(),
+            temp: rewrite.temp.clone(),
+            as_commands: rewrite.as_commands.then_some(options),
+            base,
+            incr,
+            keeps_history: self.config.aof_disable_auto_gc,
+            rename_ms: 0,
+        }
+    }
+
+    /// What the files are now that a rewrite has ended.
+    fn installed(&mut self, number: u64, installed: Result<Manifest, Logged>) {
+        self.aof.rewrite.installing = false;
+        let ok = installed.is_ok();
+        if let Ok(manifest) = installed {
+            self.aof.manifest = manifest;
+        }
+        // One that was given up too late has put its files in place anyway.
+        if number == self.aof.rewrite.number {
+            self.end_rewrite(ok);
+        }
+    }
+
+    fn end_rewrite(&mut self, ok: bool) {
+        let now_ns = self.clock.now_ns();
         let waits = self.aof.state == AofState::WaitRewrite;
         let p = &mut self.stats.persistence;
         p.rewrite_running = false;
-        let took_ns = took_ns.saturating_sub(p.rewrite_started_ns);
+        let took_ns = now_ns.saturating_sub(p.rewrite_started_ns);
         p.last_rewrite_time = Some(Duration::from_nanos(took_ns));
-        p.last_rewrite_ok = installed.is_ok();
-        if installed.is_ok() {
+        p.last_rewrite_ok = ok;
+        if ok {
             p.rewrite_failures = 0;
-        } else {
-            p.rewrite_failures += 1;
-            // It is still to be switched on.
-            p.rewrite_scheduled |= waits;
-            if waits {
-                self.drop_temporary_incr();
-            }
+            self.use_new_base();
+            tracing::info!("Background AOF rewrite finished successfully");
+            return;
+        }
+        p.rewrite_failures += 1;
+        // It is still to be switched on.
+        p.rewrite_scheduled |= waits;
+        if waits {
+            self.drop_temporary_incr();
+        }
+    }
+
+    fn use_new_base(&mut self) {
+        if !self.aof.is_on() {
+            return;
+        }
+        let base = self.aof.manifest.base.as_ref();
+        let path = base.map(|base| self.aof_names().path(&base.name));
+        let base_bytes = path.and_then(|path| std::fs::metadata(path).ok());
+        let base_bytes = base_bytes.map_or(0, |data| data.len());
+        self.aof.current_bytes = base_bytes + self.aof.incr_bytes;
+        self.aof.base_bytes = self.aof.current_bytes;
+        self.aof.state = AofState::On;
+        if self.aof.sync_failures() == self.aof.rewrite.sync_failures {
+            // What may be lost is in none of the files any more.
+            self.aof.forget_lost_sync();
         }
     }
 
@@ -321,70 +360,115 @@ impl Server {
             syncer.remove(names.path(&name));
         }
     }
+}
 
-    /// What was written becomes the base, in place of all that was before.
-    fn install_base(&mut self, temp: &Path) -> Result<(), ()> {
-        let names = self.aof_names();
-        let disk = self.aof.disk.clone();
-        let mut manifest = self.aof.manifest.clone();
-        let base = manifest.new_base(&names.prefix, !self.aof.rewrite.as_commands);
-        let base_path = names.path(&base);
-        self.rename_part(temp, &base_path, "base")?;
-        let (temp, base) = (temp.display(), shown(&base));
-        tracing::info!("Successfully renamed the temporary AOF base file {temp} into {base}");
-        let mut created = vec![base_path.clone()];
-        if self.aof.state == AofState::WaitRewrite {
-            let temporary = names.temporary_incr();
-            let incr = manifest.new_incr(&names.prefix);
-            let path = names.path(&incr);
-            if self
-                .rename_part(&names.path(&temporary), &path, "incr")
-                .is_err()
-            {
-                remove(&base_path);
-                return Err(());
-            }
-            created.push(path);
-            let (temporary, incr) = (shown(&temporary), shown(&incr));
-            tracing::info!(
-                "Successfully renamed the temporary AOF incr file {temporary} into {incr}"
-            );
+/// What turns a snapshot that has been written into the base of the log.
+struct Installation {
+    disk: Arc<dyn Disk>,
+    names: Names,
+    /// The files as they will be.
+    manifest: Manifest,
+    snapshot: PathBuf,
+    temp: PathBuf,
+    /// The base is made of commands, which are written from the snapshot.
+    as_commands: Option<RewriteOptions>,
+    base: Vec<u8>,
+    /// The file of changes, when this is the first base.
+    incr: Option<Vec<u8>>,
+    keeps_history: bool,
+    /// The longest that giving a file its name took.
+    rename_ms: i64,
+}
+
+impl Installation {
+    fn run(&mut self) -> Result<Manifest, Logged> {
+        let written = self.write();
+        let installed = written.and_then(|()| self.put_in_place());
+        remove(&self.temp);
+        installed.map(|()| self.manifest.clone())
+    }
+
+    fn write(&self) -> Result<(), Logged> {
+        if let Some(options) = self.as_commands {
+            let written = as_commands(&self.snapshot, &self.temp, options);
+            remove(&self.snapshot);
+            written.map_err(|error| {
+                let text = os_error_text(&error);
+                tracing::warn!("Write error writing append only file on disk: {text}");
+                tracing::warn!("Background AOF rewrite terminated with error");
+                Logged
+            })?;
         }
-        manifest.supersede_incr(usize::from(self.aof.file.is_some()));
-        if names.write_manifest(&*disk, &manifest).is_err() {
-            created.iter().for_each(|path| remove(path));
-            return Err(());
-        }
-        self.aof.manifest = manifest;
-        if self.aof.is_on() {
-            let base_bytes = std::fs::metadata(&base_path).map_or(0, |data| data.len());
-            self.aof.current_bytes = base_bytes + self.aof.incr_bytes;
-            self.aof.base_bytes = self.aof.current_bytes;
-            self.aof.state = AofState::On;
-            if self.aof.sync_failures() == self.aof.rewrite.sync_failures {
-                // What may be lost is in none of the files any more.
-                self.aof.forget_lost_sync();
-            }
-        }
-        self.drop_history();
-        tracing::info!("Background AOF rewrite finished successfully");
+        let temp = self.temp.display();
+        tracing::info!("Successfully created the temporary AOF base file {temp}");
+        tracing::info!("Background AOF rewrite terminated with success");
         Ok(())
     }
 
-    fn rename_part(&mut self, from: &Path, to: &Path, kind: &str) -> Result<(), ()> {
-        let start = Instant::now();
-        let renamed = self.aof.disk.rename(from, to);
-        renamed.map_err(|error| {
-            tracing::warn!(
-                "Error trying to rename the temporary AOF {kind} file {} into {}: {}",
-                from.display(),
-                to.display(),
-                os_error_text(&error)
-            );
-        })?;
-        let spent_ms = start.elapsed().as_millis() as i64;
-        self.note_aof_latency("aof-rename", spent_ms);
+    fn put_in_place(&mut self) -> Result<(), Logged> {
+        let base_path = self.names.path(&self.base);
+        self.rename(&self.temp.clone(), &base_path, "base")?;
+        let mut created = vec![base_path];
+        let placed = self.place_incr(&mut created).and_then(|()| {
+            let disk = &*self.disk;
+            self.names.write_manifest(disk, &self.manifest)
+        });
+        if placed.is_err() {
+            created.iter().for_each(|path| remove(path));
+            return Err(Logged);
+        }
+        if !self.keeps_history {
+            self.drop_history();
+        }
         Ok(())
+    }
+
+    fn place_incr(&mut self, created: &mut Vec<PathBuf>) -> Result<(), Logged> {
+        let Some(incr) = &self.incr else {
+            return Ok(());
+        };
+        let from = self.names.path(&self.names.temporary_incr());
+        let to = self.names.path(incr);
+        self.rename(&from, &to, "incr")?;
+        created.push(to);
+        Ok(())
+    }
+
+    fn drop_history(&mut self) {
+        for part in std::mem::take(&mut self.manifest.history) {
+            let name = shown(&part.name);
+            tracing::info!("Removing the history file {name} in the background");
+            // If it stays, nobody looks at it.
+            let _ = self.disk.remove(&self.names.path(&part.name));
+        }
+        // Should it fail, they are looked for in vain at the next start.
+        let _ = self.names.write_manifest(&*self.disk, &self.manifest);
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path, kind: &str) -> Result<(), Logged> {
+        let start = Instant::now();
+        let renamed = self.disk.rename(from, to);
+        self.rename_ms = self.rename_ms.max(start.elapsed().as_millis() as i64);
+        let short = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
+        match renamed {
+            Ok(()) => {
+                tracing::info!(
+                    "Successfully renamed the temporary AOF {kind} file {} into {}",
+                    short(from).display(),
+                    short(to).display()
+                );
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "Error trying to rename the temporary AOF {kind} file {} into {}: {}",
+                    from.display(),
+                    to.display(),
+                    os_error_text(&error)
+                );
+                Err(Logged)
+            }
+        }
     }
 }
 
@@ -406,8 +490,11 @@ fn remove(path: &Path) {
 
 fn snapshot_ended(server: &mut Server, end: SnapshotEnd) {
     match end {
-        SnapshotEnd::Done if server.aof.rewrite.as_commands => server.convert_base(),
-        SnapshotEnd::Done => server.end_rewrite(true),
-        SnapshotEnd::Failed => server.end_rewrite(false),
+        SnapshotEnd::Done => server.install_in_background(),
+        SnapshotEnd::Failed => {
+            tracing::warn!("Background AOF rewrite terminated with error");
+            remove(&server.aof.rewrite.snapshot_path());
+            server.end_rewrite(false);
+        }
     }
 }

@@ -4,6 +4,7 @@
 use super::peers::Dial;
 use super::server::Server;
 use crate::config::{Config, Effect};
+use crate::util::Logged;
 
 /// Brings about what a changed directive entails in the process.
 pub type ApplyEffect = Box<dyn FnMut(&Config, Effect) -> Result<(), String> + Send>;
@@ -11,7 +12,7 @@ pub type ApplyEffect = Box<dyn FnMut(&Config, Effect) -> Result<(), String> + Se
 pub type ProcessAction = Box<dyn FnMut(&Config, Action) -> Result<(), String> + Send>;
 
 /// Loads the append-only file, by running its commands; what failed is logged.
-pub type Replay = fn(&mut Server) -> Result<(), ()>;
+pub type Replay = fn(&mut Server) -> Result<(), Logged>;
 
 /// Runs something on the server, under its lock; false when it is gone.
 pub type Access = Box<dyn Fn(&mut dyn FnMut(&mut Server)) -> bool + Send>;

@@ -21,9 +21,7 @@ const NAP: Duration = Duration::from_millis(5);
 /// Seconds until a snapshot that failed is tried again by itself.
 const RETRY_S: i64 = 5;
 
-/// Something failed, and why has been logged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Logged;
+pub use crate::util::Logged;
 
 /// How a snapshot in the background ended.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use crate::command::ctx::Done;
 use crate::command::registry::{CommandId, Lookup};
 use crate::config::PropagationError;
 use crate::engine::loading::{LoadOptions, LoadRules, OnServer, load_from, seconds};
-use crate::engine::{ClientId, Flags, Queued, RawClient, Server, saving};
+use crate::engine::{ClientId, Closing, Flags, Queued, RawClient, Server, saving};
 use crate::rdb::file::FileSource;
 use crate::rdb::frame::MAGIC;
+use crate::util::Logged;
 
 /// How a file was loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,15 +26,12 @@ enum Loaded {
     Truncated,
 }
 
-/// The log cannot be loaded; why has been logged.
-type Failed = ();
-
 /// Loads what the manifest lists, or the one file of an older version.
 ///
 /// # Errors
 /// When a file is missing or cannot be understood; the log says why, in the
 /// last line.
-pub fn load_log(rules: &LoadRules, on_server: OnServer<'_>) -> Result<(), Failed> {
+pub fn load_log(rules: &LoadRules, on_server: OnServer<'_>) -> Result<(), Logged> {
     let start = Instant::now();
     let mut prepared = None;
     on_server(&mut |server| prepared = Some(prepare(server, true)));
@@ -63,7 +61,7 @@ pub fn load_log(rules: &LoadRules, on_server: OnServer<'_>) -> Result<(), Failed
 ///
 /// # Errors
 /// As [`load_log`].
-pub fn reload_log(server: &mut Server) -> Result<(), Failed> {
+pub fn reload_log(server: &mut Server) -> Result<(), Logged> {
     let limits = crate::commands::generic::dump::limits(&server.config);
     let rules = LoadRules::of(server, limits);
     let loaded = load_log(&rules, &mut |run| run(server));
@@ -76,7 +74,7 @@ pub fn reload_log(server: &mut Server) -> Result<(), Failed> {
 ///
 /// # Errors
 /// When it cannot be read: the reason has been logged.
-pub fn prepare(server: &mut Server, to_load: bool) -> Result<(Names, Manifest), Failed> {
+pub fn prepare(server: &mut Server, to_load: bool) -> Result<(Names, Manifest), Logged> {
     let names = server.aof_names();
     let mut manifest = read_manifest(&names)?;
     if to_load {
@@ -93,8 +91,15 @@ fn shown(name: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(name)
 }
 
-fn read_manifest(names: &Names) -> Result<Manifest, Failed> {
-    names.read_manifest().map_err(|error| match error {
+fn read_manifest(names: &Names) -> Result<Manifest, Logged> {
+    names.read_manifest().map_err(|error| {
+        tell_of(names, error);
+        Logged
+    })
+}
+
+fn tell_of(names: &Names, error: ReadError) {
+    match error {
         ReadError::Wrong(error) => {
             for line in error.lines() {
                 tracing::warn!("{line}");
@@ -105,11 +110,11 @@ fn read_manifest(names: &Names) -> Result<Manifest, Failed> {
             names.path(&names.manifest()).display(),
             os_error_text(&error)
         ),
-    })
+    }
 }
 
 /// Older versions had one file, outside of the directory: it becomes the base.
-fn upgrade(server: &Server, names: &Names, manifest: &mut Manifest) -> Result<(), Failed> {
+fn upgrade(server: &Server, names: &Names, manifest: &mut Manifest) -> Result<(), Logged> {
     let old = names.old_file();
     if !old.exists() {
         return Ok(());
@@ -128,6 +133,7 @@ fn upgrade(server: &Server, names: &Names, manifest: &mut Manifest) -> Result<()
     disk.make_dir(&names.dir).map_err(|error| {
         let text = os_error_text(&error);
         tracing::warn!("Can't open or create append-only dir {dir}: {text}");
+        Logged
     })?;
     manifest.adopt(&names.prefix);
     names.write_manifest(disk, manifest)?;
@@ -136,6 +142,7 @@ fn upgrade(server: &Server, names: &Names, manifest: &mut Manifest) -> Result<()
         .map_err(|error| {
             let text = os_error_text(&error);
             tracing::warn!("Error trying to move the old AOF file {name} into dir {dir}: {text}");
+            Logged
         })?;
     tracing::info!(
         "Successfully migrated an old-style AOF file ({name}) into the AOF directory ({dir})."
@@ -166,12 +173,13 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn files(&mut self, manifest: &Manifest) -> Result<(), Failed> {
+    fn files(&mut self, manifest: &Manifest) -> Result<(), Logged> {
         let mut sizes = Vec::new();
         for part in manifest.loaded() {
             let data = std::fs::metadata(self.names.path(&part.name)).map_err(|error| {
                 let (name, text) = (shown(&part.name), os_error_text(&error));
                 tracing::warn!("Unable to obtain the AOF file {name} length. stat: {text}");
+                Logged
             })?;
             sizes.push(data.len());
         }
@@ -198,12 +206,12 @@ impl Loader<'_> {
         result
     }
 
-    fn part(&mut self, name: &[u8], is_base: bool, last: bool) -> Result<(), Failed> {
+    fn part(&mut self, name: &[u8], is_base: bool, last: bool) -> Result<(), Logged> {
         let start = Instant::now();
         let loaded = self.file(name)?;
         if loaded == Loaded::Truncated && !last {
             tracing::warn!("Fatal error: the truncated file is not the last file");
-            return Err(());
+            return Err(Logged);
         }
         let kind = if is_base { "base" } else { "incr" };
         let (name, time) = (shown(name), seconds(start.elapsed()));
@@ -211,7 +219,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn file(&mut self, name: &[u8]) -> Result<Loaded, Failed> {
+    fn file(&mut self, name: &[u8]) -> Result<Loaded, Logged> {
         let opened = File::open(self.names.path(name)).and_then(|file| {
             let bytes = file.metadata()?.len();
             Ok((file, bytes))
@@ -226,17 +234,18 @@ impl Loader<'_> {
                     "Fatal error: can't open the append log file {name_shown} for reading: {text}"
                 );
             }
+            Logged
         })?;
         let (offset, rest, file) = self.snapshot(file, bytes, name)?;
         let source = std::io::Cursor::new(rest).chain(file);
         let reader = LogReader::new(source, bytes - offset, offset);
         let replayed = self.replay(reader, &name_shown);
-        let mut result = Err(());
+        let mut result = Err(Logged);
         (self.on_server)(&mut |server| {
             result = match &replayed {
                 Ok(()) => Ok(Loaded::Whole),
                 Err(Stop::Short(valid)) => cut_off(server, &self.names, name, *valid),
-                Err(Stop::Logged) => Err(()),
+                Err(Stop::Logged) => Err(Logged),
             };
         });
         result
@@ -282,12 +291,13 @@ impl Loader<'_> {
         mut file: File,
         bytes: u64,
         name: &[u8],
-    ) -> Result<(u64, Vec<u8>, File), Failed> {
+    ) -> Result<(u64, Vec<u8>, File), Logged> {
         let mut magic = [0; 5];
         let is_snapshot = file.read_exact(&mut magic).is_ok() && &magic == MAGIC;
         file.seek(SeekFrom::Start(0)).map_err(|error| {
             let (name, text) = (shown(name), os_error_text(&error));
             tracing::warn!("Unrecoverable error reading the append only file {name}: {text}");
+            Logged
         })?;
         if !is_snapshot {
             return Ok((0, Vec::new(), file));
@@ -313,7 +323,7 @@ impl Loader<'_> {
             };
             tracing::warn!("{reason}");
             tracing::warn!("Error reading {what} {name}, AOF loading aborted");
-            return Err(());
+            return Err(Logged);
         }
         if old {
             tracing::info!("Reading the remaining AOF tail...");
@@ -325,7 +335,7 @@ impl Loader<'_> {
 }
 
 /// Cuts off the end of a log that a crash has left unfinished.
-fn cut_off(server: &Server, names: &Names, name: &[u8], valid: u64) -> Result<Loaded, Failed> {
+fn cut_off(server: &Server, names: &Names, name: &[u8], valid: u64) -> Result<Loaded, Logged> {
     let (path, name) = (names.path(name), shown(name));
     if server.config.aof_load_truncated {
         tracing::warn!("!!! Warning: short read while loading the AOF file {name}!!!");
@@ -347,7 +357,7 @@ fn cut_off(server: &Server, names: &Names, name: &[u8], valid: u64) -> Result<Lo
         }
     }
     unexpected_end(&name);
-    Err(())
+    Err(Logged)
 }
 
 fn unexpected_end(name: &str) {
@@ -391,10 +401,13 @@ impl<'a, R: Read> Replay<'a, R> {
         };
         let (multi, exec) = (named(b"multi"), named(b"exec"));
         let user = server.users.default_user().clone();
+        let id = server
+            .clients
+            .add(RawClient::default(), user, server.now_ns);
+        // It is nobody that CLIENT LIST would show.
+        server.client(id).closing = Closing::Now;
         Replay {
-            id: server
-                .clients
-                .add(RawClient::default(), user, server.now_ns),
+            id,
             reader,
             name,
             before_multi: 0,

@@ -11,6 +11,7 @@ use crate::commands::generic::dump;
 use crate::engine::Server;
 use crate::engine::loading::{LoadOptions, LoadRules, OnServer, is_missing, load_file, seconds};
 use crate::exec::replay;
+use crate::util::Logged;
 
 /// Clients are only let in before the data are there when loading takes
 /// longer than this: most never see that it takes place.
@@ -36,7 +37,7 @@ impl Source {
     }
 
     /// Loads it; what failed has been logged then.
-    fn load(self, on_server: OnServer<'_>) -> Result<(), ()> {
+    fn load(self, on_server: OnServer<'_>) -> Result<(), Logged> {
         let start = Instant::now();
         match self {
             Source::Snapshot(path, rules) => {
@@ -44,6 +45,7 @@ impl Source {
                 let loaded = loaded.map_err(|reason| {
                     tracing::warn!("{reason}");
                     tracing::warn!("Fatal error loading the DB, check server logs. Exiting.");
+                    Logged
                 })?;
                 on_server(&mut |server| server.end_loading(Some(loaded)));
                 tracing::info!("DB loaded from disk: {}", seconds(start.elapsed()));

@@ -10,6 +10,7 @@ use redstart::engine::loading::LoadRules;
 use redstart::engine::{ClientId, RawClient, Server};
 use redstart::exec::{dispatch, replay};
 use redstart::rdb::payload;
+use redstart::util::Logged;
 
 /// The file that is loaded and written.
 pub const LOG_NAME: &str = "appendonly.aof.1.incr.aof";
@@ -42,7 +43,7 @@ impl Engine {
     }
 
     /// Loads the log.
-    pub fn load(&mut self) -> Result<(), ()> {
+    pub fn load(&mut self) -> Result<(), Logged> {
         let limits = dump::limits(&self.server.config);
         let rules = LoadRules::of(&self.server, limits);
         let server = &mut self.server;
@@ -116,7 +117,7 @@ fn pieces() -> Vec<Vec<u8>> {
     pieces
 }
 
-fn load(dir: &Path, log: &[u8]) -> (Engine, Result<(), ()>) {
+fn load(dir: &Path, log: &[u8]) -> (Engine, Result<(), Logged>) {
     let mut engine = Engine::new(dir, AppendFsync::No);
     std::fs::write(dir.join(LOG_NAME), log).unwrap();
     let loaded = engine.load();
@@ -152,7 +153,7 @@ fn cut_anywhere_it_loads_up_to_the_last_whole_piece() {
         if !ends.contains(&cut) {
             std::fs::write(dir.path().join(LOG_NAME), &log[..cut]).unwrap();
             engine.server.config.aof_load_truncated = false;
-            assert_eq!(engine.load(), Err(()), "cut at {cut}");
+            assert_eq!(engine.load(), Err(Logged), "cut at {cut}");
         }
     }
 }
@@ -168,7 +169,7 @@ fn no_wrong_byte_does_more_than_refuse_the_log() {
             wrong[at] ^= flip;
             match load(dir.path(), &wrong).1 {
                 Ok(()) => loads += 1,
-                Err(()) => refused += 1,
+                Err(Logged) => refused += 1,
             }
         }
     }

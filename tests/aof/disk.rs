@@ -140,7 +140,7 @@ fn is_kept(dir: &Path, acknowledged: u64, sent: u64, case: &str) {
     let mut engine = Engine::new(dir, AppendFsync::No);
     engine
         .load()
-        .unwrap_or_else(|()| panic!("{case}: it does not start"));
+        .unwrap_or_else(|_| panic!("{case}: it does not start"));
     let reply = engine.run(&["LRANGE", "l", "0", "-1"]);
     let text = String::from_utf8(reply).unwrap();
     let kept: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
@@ -174,7 +174,7 @@ fn an_error_at_any_call_loses_nothing() {
                 let opened = engine.load().and_then(|()| engine.server.open_aof());
                 let (acknowledged, sent) = match opened {
                     Ok(()) => push(&mut engine, &alarm, 20),
-                    Err(()) => (0, 0),
+                    Err(_) => (0, 0),
                 };
                 drop(engine);
                 let case = format!("{policy:?}, error {errno} at call {fail_at}");

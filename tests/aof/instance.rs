@@ -43,13 +43,6 @@ impl Instance {
         panic!("no free port");
     }
 
-    /// Starts a server that is to give up; gives its exit code and its log.
-    pub fn fails(dir: &Path, args: &[&str]) -> (ExitStatus, String) {
-        let (mut child, _, log) = launch(&[PROGRAM], dir, args);
-        let status = wait("the server to give up", || child.try_wait().unwrap());
-        (status, fs::read_to_string(log).unwrap())
-    }
-
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -89,7 +89,7 @@ fn turned_on_it_counts_once_its_base_is_there() {
     client.send("SHUTDOWN\r\n");
     client.check("PING", "-ERR Errors trying to SHUTDOWN. Check logs.");
     assert_eq!(client.reply(), "+PONG");
-    assert!(server.log().contains("Writing initial AOF, can't exit."));
+    server.wait_for_log("Writing initial AOF, can't exit.");
     client.check("CONFIG SET appendonly no", "+OK");
     client.check("CONFIG SET rdb-key-save-delay 0", "+OK");
     wait("the file to go", || (!temporary.exists()).then_some(()));
@@ -153,13 +153,97 @@ fn the_log_of_an_older_version_is_taken_over() {
     let server = Instance::start(dir.path(), &[]);
     server.connect().check("GET a", "$1");
     server.connect().check("SET b 2", "+OK");
-    assert!(
-        server
-            .log()
-            .contains("Successfully migrated an old-style AOF file")
-    );
+    server.wait_for_log("Successfully migrated an old-style AOF file");
     assert!(!dir.path().join("appendonly.aof").exists());
     server.kill();
     let server = Instance::start(dir.path(), &[]);
     server.connect().check("MGET a b", "*2 $1 $2");
+}
+
+#[test]
+fn rewritten_while_it_is_off_there_is_only_a_base() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Instance::start(dir.path(), &[]);
+    let mut client = server.connect();
+    client.check("SET a 1", "+OK");
+    client.check("CONFIG SET appendonly no", "+OK");
+    rewrite(&server, "ok");
+    assert_eq!(
+        manifest(dir.path()),
+        "file appendonly.aof.2.base.rdb seq 2 type b\n"
+    );
+    // What is changed meanwhile is nowhere.
+    client.check("SET a 2", "+OK");
+    server.kill();
+    let server = Instance::start(dir.path(), &[]);
+    server.connect().check("GET a", "$1");
+    server.connect().check("SET b 2", "+OK");
+    assert_eq!(
+        manifest(dir.path()),
+        "file appendonly.aof.2.base.rdb seq 2 type b\n\
+         file appendonly.aof.1.incr.aof seq 1 type i\n"
+    );
+    server.kill();
+    // Numbers go on from there.
+    let server = Instance::start(dir.path(), &[]);
+    rewrite(&server, "ok");
+    assert_eq!(
+        manifest(dir.path()),
+        "file appendonly.aof.3.base.rdb seq 3 type b\n\
+         file appendonly.aof.2.incr.aof seq 2 type i\n"
+    );
+}
+
+#[test]
+fn old_files_stay_as_long_as_they_are_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Instance::start(dir.path(), &["--aof-disable-auto-gc", "yes"]);
+    rewrite(&server, "ok");
+    let old = dir.path().join("appendonlydir/appendonly.aof.1.base.rdb");
+    assert!(old.exists());
+    assert_eq!(
+        manifest(dir.path()),
+        "file appendonly.aof.2.base.rdb seq 2 type b\n\
+         file appendonly.aof.1.incr.aof seq 1 type h\n\
+         file appendonly.aof.1.base.rdb seq 1 type h\n\
+         file appendonly.aof.2.incr.aof seq 2 type i\n"
+    );
+    server
+        .connect()
+        .check("CONFIG SET aof-disable-auto-gc no", "+OK");
+    wait("the old file to go", || (!old.exists()).then_some(()));
+    wait("the manifest to forget it", || {
+        let now = "file appendonly.aof.2.base.rdb seq 2 type b\n\
+                   file appendonly.aof.2.incr.aof seq 2 type i\n";
+        (manifest(dir.path()) == now).then_some(())
+    });
+}
+
+#[test]
+fn turned_on_during_a_snapshot_it_waits_for_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Instance::start(dir.path(), &["--appendonly", "no"]);
+    let mut client = server.connect();
+    client.check("SET a 1", "+OK");
+    client.check("CONFIG SET rdb-key-save-delay 1500000", "+OK");
+    client.check("BGSAVE", "+Background saving started");
+    client.check("CONFIG SET appendonly yes", "+OK");
+    server.wait_for_log("AOF was enabled but there is already another background");
+    assert_eq!(server.figure("aof_rewrite_scheduled"), "1");
+    client.check("SET b 2", "+OK");
+    client.check(
+        "BGREWRITEAOF",
+        "+Background append only file rewriting scheduled",
+    );
+    assert!(
+        !dir.path()
+            .join("appendonlydir/appendonly.aof.manifest")
+            .exists()
+    );
+    client.check("CONFIG SET rdb-key-save-delay 0", "+OK");
+    server.wait_for_log("Background AOF rewrite finished successfully");
+    client.check("SET c 3", "+OK");
+    server.kill();
+    let server = Instance::start(dir.path(), &[]);
+    server.connect().check("MGET a b c", "*3 $1 $2 $3");
 }

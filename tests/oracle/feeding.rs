@@ -82,9 +82,10 @@ const ALONE: &[&str] = &[
     "SET e v PX 30|.|GET e|SET e v PX 30|.|MULTI|GET e|SET f 1|EXEC",
     "SET e v PX 30|SET f v PX 30|.|MGET e f|SET e v PX 30|SET f v PX 30|.|DEL e f",
     "SET e v PX 30|.|SETNX e w|SET e v PX 30|.|INCR e|SET e v PX 30|.|TOUCH e|RANDOMKEY",
-    "SET e v PX 30|SET f v PX 30|.|SCAN 0 COUNT 1000|SET e v PX 30|SET f v PX 30|.|KEYS *",
+    "SET e v PX 30|SET f v|.|SCAN 0 COUNT 1000|SET e v PX 30|.|KEYS *",
     "CONFIG SET lazyfree-lazy-expire yes lazyfree-lazy-user-del yes|SET e v PX 30|.|GET e|SET e v|EXPIRE e -1|SET e v|DEL e",
     "CONFIG SET lazyfree-lazy-expire no lazyfree-lazy-user-del no|SET e v PX 30|.|EXPIRE e 100|PERSIST e|RENAME e f",
+    "SET e v PX 30|CLIENT PAUSE 5000 WRITE|.|GET e|TTL e|DBSIZE|CLIENT UNPAUSE|GET e|DBSIZE",
     "PUBLISH c m|SPUBLISH c m|RESTORE r 1000 x|DEBUG SET-ACTIVE-EXPIRE 0|OBJECT ENCODING nosuch",
 ];
 

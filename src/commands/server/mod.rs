@@ -128,7 +128,7 @@ fn bgrewriteaof(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
         server.stats.persistence.rewrite_failures = 0;
         "Background append only file rewriting scheduled"
     } else {
-        server.rewrite_aof().map_err(|()| {
+        server.rewrite_aof().map_err(|_| {
             CmdError::err(
                 "Can't execute an AOF background rewriting. Please check the server logs for \
                  more information.",

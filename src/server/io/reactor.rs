@@ -290,8 +290,13 @@ impl<D: Driver> Reactor<D> {
         }
         blocking::end_waits(&mut server);
         self.resume(&mut server);
-        let forced = server.shutdown != ShutdownState::None;
-        server.flush_aof(forced);
+        let errand = match server.shutdown {
+            ShutdownState::None => server.flush_aof_after(),
+            ShutdownState::Exit(_) => {
+                server.flush_aof(true);
+                None
+            }
+        };
         self.evicting = server.clients.wants_eviction();
         self.collect(&mut server);
         if self.cron.is_some() {
@@ -312,6 +317,12 @@ impl<D: Driver> Reactor<D> {
         self.batch.clear();
         self.arena_used = 0;
         others.into_iter().for_each(|thread| shared.wake(thread));
+        if let Some(errand) = errand {
+            self.durable = errand.run();
+            self.release();
+            let others = (0..shared.threads.len()).filter(|thread| *thread != self.index);
+            others.for_each(|thread| shared.wake(thread));
+        }
         self.flush();
         match exit {
             ShutdownState::None => None,
