@@ -81,6 +81,7 @@ impl World {
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
             Effect::Emptied => "~*".to_owned(),
             Effect::AllFlushed => "void".to_owned(),
+            Effect::Evicted(db, key) => format!("{}!{}", db.get(), text(key)),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
         });
