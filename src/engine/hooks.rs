@@ -4,11 +4,15 @@
 use super::peers::Dial;
 use super::server::Server;
 use crate::config::{Config, Effect};
+use crate::util::Logged;
 
 /// Brings about what a changed directive entails in the process.
 pub type ApplyEffect = Box<dyn FnMut(&Config, Effect) -> Result<(), String> + Send>;
 /// Does something to the process; returns only when it failed.
 pub type ProcessAction = Box<dyn FnMut(&Config, Action) -> Result<(), String> + Send>;
+
+/// Loads the append-only file, by running its commands; what failed is logged.
+pub type Replay = fn(&mut Server) -> Result<(), Logged>;
 
 /// Runs something on the server, under its lock; false when it is gone.
 pub type Access = Box<dyn Fn(&mut dyn FnMut(&mut Server)) -> bool + Send>;
@@ -37,6 +41,8 @@ pub struct Hooks {
     pub act: Option<ProcessAction>,
     /// See [`Dial`].
     pub dial: Option<Dial>,
+    /// See [`Replay`].
+    pub replay: Option<Replay>,
     /// See [`Spawn`].
     pub spawn: Option<Spawn>,
 }
@@ -50,6 +56,9 @@ impl Server {
     /// # Errors
     /// With Redis's text for CONFIG SET; nothing has changed then.
     pub fn apply_effect(&mut self, effect: Effect) -> Result<(), String> {
+        if effect == Effect::MaxMemory {
+            self.warn_of_maxmemory();
+        }
         match &mut self.hooks.apply {
             Some(apply) => apply(&self.config, effect),
             None => Ok(()),
@@ -64,6 +73,18 @@ impl Server {
         match &self.hooks.spawn {
             Some(spawn) => spawn(name, task),
             None => Err("there is no process around the engine".into()),
+        }
+    }
+
+    /// Says so when the limit is below what is used already.
+    fn warn_of_maxmemory(&self) {
+        let (limit, used) = (self.config.maxmemory_bytes, crate::stats::used::bytes());
+        if limit > 0 && limit < used {
+            tracing::warn!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than \
+                 the current memory usage ({used}). This will result in key eviction and/or the \
+                 inability to accept new write commands depending on the maxmemory-policy."
+            );
         }
     }
 

@@ -3,10 +3,12 @@
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use super::aof::Aof;
 use super::blocking::Waiting;
 use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
+use super::journal::Journal;
 use super::peers::Peers;
 use super::pubsub::PubSub;
 use super::saving::Saving;
@@ -17,8 +19,9 @@ use super::transactions::Watchers;
 use crate::acl::{AclLog, Users};
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
-use crate::config::Config;
+use crate::config::{Config, MaxmemoryPolicy};
 use crate::keyspace::Keyspace;
+use crate::keyspace::evict::Evictor;
 use crate::resp::Reply;
 use crate::stats::Stats;
 use crate::util::clock::Clock;
@@ -99,6 +102,14 @@ pub struct Server {
     pub pause: Option<PauseState>,
     /// What is being saved.
     pub saving: Saving,
+    /// Chooses keys to evict.
+    pub evictor: Evictor,
+    /// The policy that its candidates were chosen by.
+    pub evictor_policy: MaxmemoryPolicy,
+    /// Memory is full, and nothing may go.
+    pub out_of_memory: bool,
+    /// Keys are still to be evicted, a few at a time.
+    pub evicting: bool,
     /// Stopping.
     pub shutdown: ShutdownState,
     /// Stopping soon, by a signal.
@@ -111,6 +122,10 @@ pub struct Server {
     pub peers: Peers,
     /// What DEBUG switched.
     pub debug: DebugSwitches,
+    /// The append-only file.
+    pub aof: Aof,
+    /// What is to be repeated by others.
+    pub journal: Journal,
     /// How the running command propagates.
     pub propagation: Propagation,
     /// The file that the configuration came from, absolute.
@@ -182,12 +197,18 @@ impl Server {
             scripts: Scripts::default(),
             pause: None,
             saving: Saving::default(),
+            evictor: Evictor::default(),
+            evictor_policy: config.maxmemory_policy,
+            out_of_memory: false,
+            evicting: false,
             shutdown: ShutdownState::None,
             signalled: Signalled::default(),
             running: None,
             hooks: Hooks::default(),
             peers: Peers::default(),
             debug: DebugSwitches::default(),
+            aof: Aof::default(),
+            journal: Journal::default(),
             propagation: Propagation::default(),
             config_file: None,
             executable: String::new(),

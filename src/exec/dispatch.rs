@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{blocking, monitor, multi, permitted, scripting, settle, tracking};
+use super::{blocking, evict, monitor, multi, permitted, scripting, settle, tracking};
 use crate::command::ctx::{Args, Caller, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
-use crate::engine::{Client, ClientId, Closing, Flags, Server, Wait};
+use crate::engine::{Client, ClientId, Closing, Flags, Server, Unit, Wait};
 use crate::resp::{Mark, Reply};
 
 /// What became of a request.
@@ -73,13 +73,17 @@ fn run_now(
     argv: &[&[u8]],
     shared: &[Bytes],
 ) -> Outcome {
-    let Some(client) = server.clients.get(id) else {
+    if server.clients.get(id).is_none() {
         return Outcome::Executed;
-    };
+    }
     if lookup == Lookup::UnknownCommand && is_http(argv) {
         server.refuse_http(id);
         return Outcome::Executed;
     }
+    evict::make_room(server);
+    let Some(client) = server.clients.get(id) else {
+        return Outcome::Executed;
+    };
     let checked = gates::check(server, client, argv, lookup);
     let mark = begin_reply(server.client(id));
     match checked {
@@ -98,6 +102,7 @@ fn run_now(
                 }
             }
             let wait = finish(server, id, command, argv, result);
+            end_unit(server, command);
             if let Some(wait) = wait {
                 let argv = kept(argv, shared);
                 release_kept(server.client(id));
@@ -242,6 +247,13 @@ pub(super) fn call(
     }
 }
 
+/// What a client asked for in one go has run.
+#[inline]
+pub(super) fn end_unit(server: &mut Server, command: CommandId) {
+    let random = server.registry[command].flags & flag::TOUCHES_ARBITRARY_KEYS != 0;
+    server.end_unit(if random { Unit::Loose } else { Unit::Whole });
+}
+
 /// Statistics, logs and effects of a call; gives what it waits for.
 #[inline]
 pub(super) fn finish(
@@ -296,7 +308,7 @@ pub(super) fn finish_run(
             None
         }
     };
-    settle::settle(server);
+    settle::settle_call(server, id, argv);
     tracking::after_command(server, id, command, argv);
     (wait, elapsed_ns)
 }

@@ -55,7 +55,9 @@ pub fn check(
     passage.authenticated()?;
     passage.allowed_in_multi()?;
     passage.permitted()?;
+    passage.has_memory()?;
     passage.can_be_saved()?;
+    passage.disk_works()?;
     passage.allowed_to_subscribers()?;
     passage.loaded()?;
     passage.not_busy()?;
@@ -180,18 +182,30 @@ impl Passage<'_> {
         Err(busy())
     }
 
-    /// Nobody may believe that data are safe when snapshots fail.
+    /// With memory full, nothing runs that needs more of it: neither a command
+    /// of that kind, nor queueing anything in a transaction.
     #[inline]
-    fn can_be_saved(&self) -> Result<(), CmdError> {
-        if !self.server.cannot_save() {
+    fn has_memory(&self) -> Result<(), CmdError> {
+        if !self.server.out_of_memory {
             return Ok(());
         }
+        let in_multi = self.client.flags.has(Flags::MULTI);
         let queued = match &self.client.transaction {
             Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
             _ => 0,
         };
-        let writes = (self.flags | queued) & flag::WRITE != 0;
-        if !writes && self.command.full_name() != "ping" {
+        let needs_memory = (self.flags | queued) & flag::DENYOOM != 0
+            || (in_multi && !self.command.has(flag::UNQUEUED));
+        if needs_memory {
+            return Err(CmdError::OutOfMemory);
+        }
+        Ok(())
+    }
+
+    /// Nobody may believe that data are safe when snapshots fail.
+    #[inline]
+    fn can_be_saved(&self) -> Result<(), CmdError> {
+        if !self.server.cannot_save() || !self.tells_of_disk() {
             return Ok(());
         }
         Err(cannot_save())
@@ -203,6 +217,35 @@ impl Passage<'_> {
             return Err(CmdError::err("Command not allowed inside a transaction"));
         }
         Ok(())
+    }
+
+    /// Whether a call writes; of a transaction it is what was queued that
+    /// counts.
+    #[inline]
+    fn writes(&self, flags: u32) -> bool {
+        let queued = match &self.client.transaction {
+            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
+            _ => 0,
+        };
+        (self.flags | queued) & flags != 0
+    }
+
+    /// Whether a call is refused when the disk fails. Redis: PING is, too.
+    fn tells_of_disk(&self) -> bool {
+        self.writes(flag::WRITE) || self.command.full_name() == "ping"
+    }
+
+    /// What could not be logged is not executed.
+    #[inline]
+    fn disk_works(&self) -> Result<(), CmdError> {
+        let Some(text) = self.server.aof.trouble() else {
+            return Ok(());
+        };
+        if !self.tells_of_disk() {
+            return Ok(());
+        }
+        let text = format!("Errors writing to the AOF file: {text}");
+        Err(CmdError::coded("MISCONF", text))
     }
 
     #[inline]
@@ -233,12 +276,7 @@ impl Passage<'_> {
             return Ok(());
         };
         const WRITES: u32 = flag::WRITE | flag::MAY_REPLICATE;
-        // Of a transaction it is what was queued that counts.
-        let queued = match &self.client.transaction {
-            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
-            _ => 0,
-        };
-        let writes = (self.flags | queued) & WRITES != 0;
+        let writes = self.writes(WRITES);
         let held = match pause.what {
             Pause::All => true,
             Pause::Write => writes,

@@ -25,6 +25,8 @@ pub struct ScriptState {
     pub resp3: bool,
     /// Writes are refused.
     pub read_only: bool,
+    /// It may use more memory when it is used up.
+    pub allow_oom: bool,
     /// Who repeats its writes: bit 0 the log, bit 1 the replicas.
     pub repeated_by: u8,
     /// What its calls reply.
@@ -32,6 +34,9 @@ pub struct ScriptState {
     /// For messages to the client meanwhile.
     pub told: Option<Box<Output>>,
 }
+
+/// The bit of the log in `repeated_by`.
+const REPEATED_BY_LOG: u8 = 1;
 
 /// How a call of a script went.
 pub enum Called {
@@ -133,6 +138,7 @@ pub fn proceed(server: &mut Server) {
     restore(server, id, paused.command, paused.began_ns);
     let argv: Vec<&[u8]> = paused.argv.iter().map(|arg| &arg[..]).collect();
     dispatch::finish(server, id, paused.command, &argv, result);
+    dispatch::end_unit(server, paused.command);
     dispatch::after_reply(server, id, mark);
     tracking::after_request(server, id, Lookup::Found(paused.command));
     server.client(id).flags.set(Flags::IN_SCRIPT, false);
@@ -170,12 +176,16 @@ pub fn call(server: &mut Server, state: &mut ScriptState, argv: &[&[u8]]) -> Cal
     // What is told to the client meanwhile is no part of the reply.
     let kept = client.kept.take();
     client.kept = Some(state.told.take().unwrap_or_default());
+    let logged = server.journal.mark();
     let result = dispatch::call(server, id, command, argv, &[], None);
     let wait = dispatch::finish(server, id, command, argv, result);
     if let Some(wait) = wait {
         // Nobody waits inside of a script.
         dispatch::log_call(server, id, command, argv, wait.ran_ns);
         blocking::reply_denied(server, id, wait.when_denied);
+    }
+    if state.repeated_by & REPEATED_BY_LOG == 0 {
+        server.journal.truncate(logged);
     }
     let client = server.client(id);
     let told = std::mem::replace(&mut client.kept, kept);
@@ -219,8 +229,20 @@ fn allowed(server: &mut Server, state: &ScriptState, argv: &[&[u8]]) -> Result<C
         return refused(CmdError::err(text));
     }
     // A script that has begun to write is not stopped half-way.
-    if entry.flags & flag::WRITE != 0 && !server.scripts.has_written && server.cannot_save() {
-        return refused(gates::cannot_save());
+    if server.scripts.has_written {
+        return Ok(command);
+    }
+    if entry.flags & flag::WRITE != 0 {
+        if server.cannot_save() {
+            return refused(gates::cannot_save());
+        }
+        if let Some(text) = server.aof.trouble() {
+            let text = format!("Errors writing to the AOF file: {text}");
+            return refused(CmdError::coded("MISCONF", text));
+        }
+    }
+    if entry.flags & flag::DENYOOM != 0 && server.out_of_memory && !state.allow_oom {
+        return refused(CmdError::OutOfMemory);
     }
     Ok(command)
 }
@@ -265,9 +287,22 @@ pub fn may_begin(
              disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
         ));
     }
+    if let Some(text) = server.aof.trouble() {
+        let text = format!(
+            "Redis is configured to persist data to AOF, but it's currently unable to persist to \
+             disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF \
+             error: {text}"
+        );
+        return Err(CmdError::coded("MISCONF", text));
+    }
     if read_only {
         let text = "Can not execute a script with write flag using *_ro command.";
         return Err(CmdError::err(text));
+    }
+    if server.out_of_memory && !flags.allow_oom {
+        let text = "allow-oom flag is not set on the script, can not run it when used memory > \
+                    'maxmemory'";
+        return Err(CmdError::coded("OOM", text));
     }
     REPLIED
 }

@@ -419,6 +419,7 @@ impl Vm {
             db: server.client(id).db,
             resp3: false,
             read_only: call.read_only || (flags.declared && flags.no_writes),
+            allow_oom: flags.declared && flags.allow_oom,
             repeated_by: 3,
             replies: std::mem::take(&mut self.replies),
             told: None,

@@ -11,17 +11,18 @@ use std::sync::{Arc, Weak};
 
 use super::cron::Cron;
 use super::daemon::{self, Environment, PidFile, Supervisor};
-use super::io::{Reactor, Shared};
+use super::io::{DiskAlarm, Reactor, Shared};
 use super::listen::Listening;
 use super::log::{self, Destination, Role};
 use super::oom::OomScore;
 use super::title::Title;
-use super::{crash, loading, peer, signals, system};
+use super::{crash, loading, peer, signals, system, tools};
 use crate::acl::{self, Terms};
 use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
 use crate::engine::{Server, ShutdownState};
+use crate::exec::replay;
 use crate::stats::memory::allocator_name;
 use crate::util::collate;
 use crate::version::{REDIS_VERSION, REDSTART_VERSION};
@@ -31,11 +32,17 @@ const RESERVED_FILES: u64 = 32;
 /// Watchdog periods are at least this many turns of cron.
 const WATCHDOG_TURNS_MIN: u64 = 2;
 
+/// A limit of memory below which somebody may have forgotten the unit, bytes.
+const MAXMEMORY_DOUBTFUL: u64 = 1024 * 1024;
+
 /// Why the server does not start; logged, then exit code 1.
 type Fatal = String;
 
 /// Runs the program: `args` are its name and arguments.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(code) = tools::run(&args) {
+        return code;
+    }
     collate::follow_environment();
     log::install();
     let dir = match std::env::current_dir() {
@@ -146,12 +153,7 @@ fn read_config(arguments: Arguments) -> Result<(Config, Registry), Fatal> {
 /// What is asked for and not there yet: better no server than one whose users
 /// believe in it.
 fn refuse_missing(config: &Config) -> Result<(), Fatal> {
-    let missing: [(bool, &str, &str); 5] = [
-        (
-            config.appendonly,
-            "appendonly yes",
-            "nothing would be written to disk",
-        ),
+    let missing: [(bool, &str, &str); 4] = [
         (
             config.replicaof.is_some(),
             "replicaof",
@@ -228,6 +230,14 @@ impl Program {
         crash::configure(config.crash_log_enabled, config.use_exit_on_panic);
         log::set_role(Role::Master);
         config.maxclients = allow_files(config.maxclients)?;
+        if (1..MAXMEMORY_DOUBTFUL).contains(&config.maxmemory_bytes) {
+            tracing::warn!(
+                "WARNING: You specified a maxmemory value that is less than 1MB (current value is \
+                 {} bytes). Are you sure this is what you really want?",
+                config.maxmemory_bytes
+            );
+        }
+        crate::stats::used::correct();
         let listening = open_sockets(&config)?;
         let title_name = self.args.first().map_or(&b""[..], |name| name.as_bytes());
         let mut title = Title::take(&config, title_name);
@@ -348,8 +358,10 @@ impl Program {
                     action => crash::act(action),
                 })),
                 dial: Some(Box::new(peer::dial)),
+                replay: Some(replay::reload_log),
                 spawn: Some(background_threads(&shared)),
             };
+            server.aof.alarm = Arc::new(DiskAlarm(Arc::downgrade(&shared)));
             crash::watch(&mut *server);
         }
         signals::listen(shared.clone()).map_err(failed)?;

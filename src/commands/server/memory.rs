@@ -104,6 +104,8 @@ pub struct Overview {
     pub clients_replicas: u64,
     /// Bytes of the texts of scripts.
     pub scripts: u64,
+    /// Bytes of the buffer of the append-only file.
+    pub aof_buffer: u64,
     /// Figures of the allocator.
     pub allocator: AllocatorStats,
     /// Bytes of the process that are resident.
@@ -129,6 +131,7 @@ impl Overview {
             clients_normal: stats.clients.bytes(ClientKind::Normal.index()),
             clients_replicas: stats.clients.bytes(ClientKind::Replica.index()),
             scripts: server.script_figures().scripts_bytes as u64,
+            aof_buffer: server.aof.buffer_capacity() as u64,
             allocator,
             // What the allocator holds is the best guess where the system
             // does not tell.
@@ -143,7 +146,12 @@ impl Overview {
             .iter()
             .map(|(_, main, expires)| main + expires)
             .sum();
-        self.startup + self.scripts + self.clients_normal + self.clients_replicas + tables
+        self.startup
+            + self.scripts
+            + self.clients_normal
+            + self.clients_replicas
+            + self.aof_buffer
+            + tables
     }
 
     /// Bytes of data.
@@ -257,7 +265,7 @@ fn memory_stats(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
         ("clients.slaves", overview.clients_replicas),
         ("clients.normal", overview.clients_normal),
         ("cluster.links", 0),
-        ("aof.buffer", 0),
+        ("aof.buffer", overview.aof_buffer),
         ("lua.caches", overview.scripts),
         ("functions.caches", 0),
     ];
