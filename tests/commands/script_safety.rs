@@ -106,11 +106,7 @@ fn cve_2022_24736_malformed_scripts() {
         );
     }
     fails(&server, &"(".repeat(100_000), "");
-    fails(
-        &server,
-        &format!("return {}1", "-".repeat(1)).replace("-1", &"{".repeat(10_000)),
-        "",
-    );
+    fails(&server, &format!("return {}", "{".repeat(10_000)), "");
 }
 
 #[test]
