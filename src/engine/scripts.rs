@@ -108,6 +108,8 @@ pub struct Scripts {
     pub paused: Option<Box<PausedScript>>,
     /// The running script has written.
     pub has_written: bool,
+    /// There is an error in its reply.
+    pub has_failed: bool,
     /// SCRIPT KILL wants the running script to end.
     pub kill: bool,
     /// Commands that are not for scripts may be called all the same (DEBUG).

@@ -66,6 +66,7 @@ pub fn run(
     server.scripts.may_pause = !stood;
     server.scripts.has_written = false;
     server.scripts.kill = false;
+    server.scripts.has_failed = false;
     server.time_stands = true;
     server.scripts.calling = true;
     let progress = interpreter.run(server, id, argv, call);
@@ -105,6 +106,10 @@ fn restore(server: &mut Server, id: ClientId, command: CommandId, began_ns: u64)
     server.client(id).last_command = Some(command);
     server.running = Some(command);
     server.now_ns = began_ns;
+    // One that gives an error back is counted when that is written.
+    if std::mem::take(&mut server.scripts.has_failed) {
+        server.stats.commands[command.index()].failed += 1;
+    }
 }
 
 /// Lets the paused script run on for a while.

@@ -237,6 +237,7 @@ impl Replier<'_> {
     /// Writes an error, which counts unless it did already.
     pub fn error(&mut self, line: &[u8], counted: bool) {
         let line = trimmed(line);
+        self.server.scripts.has_failed = true;
         if !counted {
             let code = line.split(|byte| *byte == b' ').next();
             self.server.stats.error_reply(code.unwrap_or(b"ERR"));

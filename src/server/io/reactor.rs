@@ -24,6 +24,8 @@ const LONG_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 /// Clients that get the messages to them in a turn. Each costs a write; who
 /// has asked for something does not wait for those who have not.
 const PUSHES_PER_TURN: usize = 128;
+/// How long the end of other threads waits for the sockets to be closed.
+const CLOSING_PATIENCE: Duration = Duration::from_millis(500);
 /// Tokens from here on are listening sockets.
 pub(super) const LISTENER_TOKEN: usize = usize::MAX / 2;
 
@@ -330,8 +332,7 @@ impl<D: Driver> Reactor<D> {
         self.arena_used = 0;
         others.into_iter().for_each(|thread| shared.wake(thread));
         if exit != ShutdownState::None {
-            // Nobody is let in who could see that his predecessor is gone.
-            self.listeners.clear();
+            self.close_listeners();
         }
         if let Some(errand) = errand {
             self.durable = errand.run();
@@ -343,6 +344,21 @@ impl<D: Driver> Reactor<D> {
         match exit {
             ShutdownState::None => None,
             ShutdownState::Exit(code) => Some(code),
+        }
+    }
+
+    /// At the end of the server: whoever sees that his connection is gone finds
+    /// that there is nobody to connect to.
+    fn close_listeners(&mut self) {
+        if self.index == 0 {
+            self.listeners.clear();
+            self.shared.closed.store(true, Ordering::Release);
+            return;
+        }
+        self.shared.wake(0);
+        let patience = Instant::now() + CLOSING_PATIENCE;
+        while !self.shared.closed.load(Ordering::Acquire) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
