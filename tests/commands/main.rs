@@ -12,6 +12,7 @@ mod list;
 mod notify;
 mod observing;
 mod pubsub;
+mod script_oracle;
 mod script_safety;
 mod scripting;
 mod server;
