@@ -351,6 +351,7 @@ impl<D: Driver> Reactor<D> {
     /// that there is nobody to connect to.
     fn close_listeners(&mut self) {
         if self.index == 0 {
+            self.listeners.iter().for_each(Listener::stop);
             self.listeners.clear();
             self.shared.closed.store(true, Ordering::Release);
             return;

@@ -81,6 +81,14 @@ impl Listener {
         }
     }
 
+    /// Lets nobody in any more, whoever else has the socket open.
+    pub fn stop(&self) {
+        if let Listener::Tcp(listener) = self {
+            // The process is about to end, which does the same.
+            let _ = socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Both);
+        }
+    }
+
     /// The next connection that waits.
     ///
     /// # Errors
