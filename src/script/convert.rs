@@ -3,6 +3,9 @@
 //! # Unsafe invariants
 //! Those of `heap`; all of this runs unguarded, and uses no function that raises
 //! for another reason than memory.
+//!
+//! SAFETY: whatever Lua calls here, it calls with the state that runs, which is
+//! one of ours; the rest is called from there with the same state.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
 
 use std::ffi::c_int;

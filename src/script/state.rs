@@ -4,6 +4,9 @@
 //!
 //! # Unsafe invariants
 //! Those of `heap`. Opening a state happens inside of a protected call.
+//!
+//! SAFETY: whatever Lua calls here, it calls with the state that runs, which is
+//! one of ours; the rest is called from there with the same state.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
 
 use std::ffi::{CStr, c_int, c_void};
