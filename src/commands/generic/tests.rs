@@ -83,6 +83,7 @@ impl World {
             Effect::AllFlushed => "void".to_owned(),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
+            Effect::Lost(db, key) => format!("{}?{}", db.get(), text(key)),
         });
         let effects = effects.collect::<Vec<_>>().join(" ");
         let propagation = match propagation {

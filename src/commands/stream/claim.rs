@@ -203,8 +203,11 @@ pub(super) fn xclaim(ctx: &mut Ctx) -> CmdResult {
 /// Pending entries that are looked at for each that may be claimed.
 const LOOKS_PER_CLAIM: u64 = 10;
 const COUNT_DEFAULT: u64 = 100;
-/// Redis: as many IDs as could be listed in memory.
+/// Redis: an ID takes so many bytes, and there are no more.
 const COUNT_MAX: i64 = i64::MAX / 16;
+/// Redis makes room for so many deleted IDs; from this number on there is none
+/// on any machine. (Here, room is made as they come.)
+const COUNT_TOO_HIGH: u64 = 1 << 43;
 
 pub(super) fn xautoclaim(ctx: &mut Ctx) -> CmdResult {
     let (key, name, consumer) = (ctx.args.key()?, ctx.args.bytes()?, ctx.args.bytes()?);
@@ -230,6 +233,11 @@ pub(super) fn xautoclaim(ctx: &mut Ctx) -> CmdResult {
     }
     if !found? {
         return Err(no_such_group(key, name, ""));
+    }
+    if count >= COUNT_TOO_HIGH {
+        return Err(CmdError::err(
+            "Insufficient memory, failed allocating transient memory, COUNT too high.",
+        ));
     }
     let now_ms = ctx.now_ms();
     let mut journal = Journal::new(ctx, key, name);
