@@ -51,9 +51,8 @@ fn serve_key(server: &mut Server, db: DbIndex, key: &[u8]) {
         // Whoever was served before may have taken all that there was.
         let mut db = server.keyspace.select(db);
         let kind = db.peek(key).map(|entry| entry.value_type());
-        let suits = |blocked: &Blocked| {
-            kind == Some(blocked.wait.kind) || blocked.wait.wakes_on_loss
-        };
+        let suits =
+            |blocked: &Blocked| kind == Some(blocked.wait.kind) || blocked.wait.wakes_on_loss;
         if server.waiting.get(id).is_some_and(suits) {
             resume(server, id, key);
         }

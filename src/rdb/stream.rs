@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{Encoder, Kind, LoadError, Reader, Source};
+use crate::types::Stream;
 use crate::types::stream::{
     Block, Consumer, ConsumerId, Group, Groups, Pending, StreamFacts, StreamId,
 };
-use crate::types::Stream;
 
 impl<W: Write> Encoder<W> {
     /// Writes a stream, as [`Kind::Stream2`] has them.

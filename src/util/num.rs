@@ -60,7 +60,11 @@ pub fn parse_u64_as_c(bytes: &[u8]) -> Option<u64> {
         let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
         number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
-    Some(if negative { number.wrapping_neg() } else { number })
+    Some(if negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
 }
 
 /// The integer that `bytes` is the canonical decimal form of, for the `int`

@@ -45,8 +45,10 @@ fn entries_are_added_in_order() {
             "XRANGE s - +",
             "*3 *2 $1-1 *2 $f $v *2 $1-2 *4 $f $w $g $7 *2 $3-0 *2 $h $x",
         );
-        c.check("XADD end 18446744073709551615-18446744073709551615 f v", 
-            "$18446744073709551615-18446744073709551615");
+        c.check(
+            "XADD end 18446744073709551615-18446744073709551615 f v",
+            "$18446744073709551615-18446744073709551615",
+        );
         c.check(
             "XADD end * f v",
             "-ERR The stream has exhausted the last possible ID, unable to add more items",
@@ -70,7 +72,10 @@ fn ranges_have_bounds_that_may_be_left_out() {
         c.check("XRANGE s 1 1", "*2 *2 $1-0 *2 $f $v *2 $1-1 *2 $f $v");
         c.check("XRANGE s (1-1 3-4", "*1 *2 $2-0 *2 $f $v");
         c.check("XREVRANGE s + (1-1 COUNT 1", "*1 *2 $3-5 *2 $f $v");
-        c.check("XREVRANGE s 2 -", "*3 *2 $2-0 *2 $f $v *2 $1-1 *2 $f $v *2 $1-0 *2 $f $v");
+        c.check(
+            "XREVRANGE s 2 -",
+            "*3 *2 $2-0 *2 $f $v *2 $1-1 *2 $f $v *2 $1-0 *2 $f $v",
+        );
         c.check("XRANGE s - + COUNT 0", "*-1");
         c.check("XRANGE s - + COUNT -3", "*-1");
         c.check("XRANGE none - + COUNT 0", "*0");
@@ -111,7 +116,10 @@ fn entries_are_deleted_and_streams_shortened() {
             "XTRIM s MAXLEN 1 MINID 3",
             "-ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
         );
-        c.check("XTRIM s MAXLEN -1", "-ERR The MAXLEN argument must be >= 0.");
+        c.check(
+            "XTRIM s MAXLEN -1",
+            "-ERR The MAXLEN argument must be >= 0.",
+        );
         c.check("XTRIM s word 1", "-ERR syntax error");
         c.check("XDEL s 9-0 10-0", ":2");
         // Nothing is in it, but what it was is remembered.
@@ -165,11 +173,20 @@ fn groups_remember_what_is_not_acknowledged() {
         c.check("XACK s g 1-0 1-0 9-9", ":1");
         c.check("XDEL s 2-0", ":1");
         // What was deleted is still pending, without its fields.
-        c.check("XREADGROUP GROUP g ann STREAMS s 0", "*1 *2 $s *1 *2 $2-0 *-1");
+        c.check(
+            "XREADGROUP GROUP g ann STREAMS s 0",
+            "*1 *2 $s *1 *2 $2-0 *-1",
+        );
         c.check("XCLAIM s g ann 0 2-0 3-0 JUSTID", "*1 $3-0");
         c.check("XPENDING s g", "*4 :1 $3-0 $3-0 *1 *2 $ann $1");
-        c.check("XCLAIM s g cid 0 1-0 FORCE RETRYCOUNT 5", "*1 *2 $1-0 *2 $f $v");
-        c.check("XAUTOCLAIM s g bob 0 0 COUNT 1 JUSTID", "*3 $3-0 *1 $1-0 *0");
+        c.check(
+            "XCLAIM s g cid 0 1-0 FORCE RETRYCOUNT 5",
+            "*1 *2 $1-0 *2 $f $v",
+        );
+        c.check(
+            "XAUTOCLAIM s g bob 0 0 COUNT 1 JUSTID",
+            "*3 $3-0 *1 $1-0 *0",
+        );
         c.check("XDEL s 3-0", ":1");
         c.check("XAUTOCLAIM s g bob 0 3-0", "*3 $0-0 *0 *1 $3-0");
         c.check("XGROUP DELCONSUMER s g bob", ":1");
@@ -191,7 +208,10 @@ fn groups_that_are_not_there_are_named() {
             "XREADGROUP GROUP g ann STREAMS s >",
             "-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option",
         );
-        c.check("XPENDING s g", "-NOGROUP No such key 's' or consumer group 'g'");
+        c.check(
+            "XPENDING s g",
+            "-NOGROUP No such key 's' or consumer group 'g'",
+        );
         c.check(
             "XGROUP SETID s g 0",
             "-NOGROUP No such consumer group 'g' for key name 's'",
@@ -205,14 +225,20 @@ fn groups_that_are_not_there_are_named() {
             "XGROUP CREATE s g 0 word",
             "-ERR unknown subcommand or wrong number of arguments for 'CREATE'. Try XGROUP HELP.",
         );
-        c.check("XCLAIM s g ann 0 1-0", "-NOGROUP No such key 's' or consumer group 'g'");
+        c.check(
+            "XCLAIM s g ann 0 1-0",
+            "-NOGROUP No such key 's' or consumer group 'g'",
+        );
         c.check("XINFO STREAM none", "-ERR no such key");
         c.check(
             "XINFO STREAM s word",
             "-ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.",
         );
         c.check("XGROUP CREATE s g 0", "+OK");
-        c.check("XCLAIM s g ann 0 1-0 WORD", "-ERR Unrecognized XCLAIM option 'WORD'");
+        c.check(
+            "XCLAIM s g ann 0 1-0 WORD",
+            "-ERR Unrecognized XCLAIM option 'WORD'",
+        );
         c.check(
             "XREAD GROUP g ann STREAMS s 0",
             "-ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",

@@ -122,7 +122,10 @@ fn read_group(c: &mut Connection, consumer: &str, from: &str) -> Entries {
         .arg(&["STREAMS", "orders", from])
         .query(c)
         .unwrap();
-    read.unwrap_or_default().into_iter().flat_map(|(_, entries)| entries).collect()
+    read.unwrap_or_default()
+        .into_iter()
+        .flat_map(|(_, entries)| entries)
+        .collect()
 }
 
 /// Takes orders until there are none for a while, and acknowledges each; dies

@@ -97,8 +97,17 @@ fn stream(rng: &mut SmallRng, size: usize) -> Vec<Vec<Vec<u8>>> {
             let (id, count) = (ids.choose(rng).expect("one"), rng.random_range(0..300));
             let count = count.to_string();
             let claim: [&[u8]; 11] = [
-                b"XCLAIM", b"k", &group, &consumer, b"0", id, b"TIME", b"1700000000000",
-                b"RETRYCOUNT", count.as_bytes(), b"FORCE",
+                b"XCLAIM",
+                b"k",
+                &group,
+                &consumer,
+                b"0",
+                id,
+                b"TIME",
+                b"1700000000000",
+                b"RETRYCOUNT",
+                count.as_bytes(),
+                b"FORCE",
             ];
             commands.push(words(&claim));
         }

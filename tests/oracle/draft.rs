@@ -110,7 +110,10 @@ impl Draft<'_> {
 
     /// Streams, then as many IDs.
     fn streams(&mut self) {
-        let count = self.rng.random_range(1..=3).min(self.rng.random_range(1..=3));
+        let count = self
+            .rng
+            .random_range(1..=3)
+            .min(self.rng.random_range(1..=3));
         for _ in 0..count {
             let key = pools::key_for(self.rng, self.group);
             self.keys.push(key.clone());

@@ -229,8 +229,7 @@ fn sorts_are_equal(call: &Call, ours: &Value, theirs: &Value) -> bool {
 fn are_close_within(ours: &Value, theirs: &Value, distance: u64) -> bool {
     if let (Some(ours), Some(theirs)) = (ours.items(), theirs.items()) {
         let mut pairs = ours.iter().zip(theirs);
-        return ours.len() == theirs.len()
-            && pairs.all(|(a, b)| are_close_within(a, b, distance));
+        return ours.len() == theirs.len() && pairs.all(|(a, b)| are_close_within(a, b, distance));
     }
     match (ours.integer(), theirs.integer()) {
         (Some(a), Some(b)) => a == b || a.min(b) >= 0 && a.abs_diff(b) <= distance,

@@ -53,9 +53,8 @@ impl Options {
             } else if is("LIMIT") && more > 0 {
                 let limit = num::parse_i64(argv[at + 1]).ok_or(CmdError::NotInteger)?;
                 let limit = u64::try_from(limit);
-                options.limit = Some(
-                    limit.map_err(|_| CmdError::err("The LIMIT argument must be >= 0."))?,
-                );
+                options.limit =
+                    Some(limit.map_err(|_| CmdError::err("The LIMIT argument must be >= 0."))?);
                 at += 1;
             } else if adds && is("NOMKSTREAM") {
                 options.only_existing = true;
@@ -170,7 +169,11 @@ pub(super) fn xadd(ctx: &mut Ctx) -> CmdResult {
     if pairs.is_empty() || pairs.len() % 2 == 1 {
         return Err(CmdError::arity("xadd"));
     }
-    if let Some(ids::Partial { ms: 0, seq: Some(0) }) = options.id {
+    if let Some(ids::Partial {
+        ms: 0,
+        seq: Some(0),
+    }) = options.id
+    {
         return Err(CmdError::err(
             "The ID specified in XADD must be greater than 0-0",
         ));

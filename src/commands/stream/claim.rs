@@ -212,9 +212,10 @@ const COUNT_TOO_HIGH: u64 = 1 << 43;
 pub(super) fn xautoclaim(ctx: &mut Ctx) -> CmdResult {
     let (key, name, consumer) = (ctx.args.key()?, ctx.args.bytes()?, ctx.args.bytes()?);
     // Looked up first; errors in the arguments come before what is found.
-    let found = ctx.db.read::<Stream>(key).map(|stream| {
-        stream.is_some_and(|stream| stream.groups.contains_key(name))
-    });
+    let found = ctx
+        .db
+        .read::<Stream>(key)
+        .map(|stream| stream.is_some_and(|stream| stream.groups.contains_key(name)));
     let min_idle_ms = num::parse_i64(ctx.args.bytes()?)
         .ok_or_else(|| CmdError::err("Invalid min-idle-time argument for XAUTOCLAIM"))?;
     let start = ids::start(ctx.args.bytes()?)?;

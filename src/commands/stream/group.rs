@@ -4,46 +4,80 @@ use super::{ids, no_group_of_key};
 use crate::command::ctx::{CmdError, CmdResult, Ctx, REPLIED};
 use crate::command::table::{Command, Group as CommandGroup, cat, flag, key_at, kflag};
 use crate::keyspace::{CollectionEdit, event};
-use crate::types::stream::Group;
 use crate::types::Stream;
+use crate::types::stream::Group;
 
 /// Subcommands of XGROUP.
 pub(super) const XGROUP: &[Command] = &[
     Command::data("CREATE", -5, xgroup_create)
-        .doc(CommandGroup::Stream, "5.0.0", "O(1)", "Make a consumer group that reads from an ID on.")
-        .syntax("key:key groupname:string id:(id:string | new_id=$) [MKSTREAM] [ENTRIESREAD \
-             entries_read:integer]")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(1)",
+            "Make a consumer group that reads from an ID on.",
+        )
+        .syntax(
+            "key:key groupname:string id:(id:string | new_id=$) [MKSTREAM] [ENTRIESREAD \
+             entries_read:integer]",
+        )
         .flags(flag::WRITE | flag::DENYOOM)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RW | kflag::INSERT, 2)])
         .history(&[("7.0.0", "Added the `entries_read` named argument.")]),
     Command::data("CREATECONSUMER", 5, xgroup_createconsumer)
-        .doc(CommandGroup::Stream, "6.2.0", "O(1)", "Make a consumer of a group.")
+        .doc(
+            CommandGroup::Stream,
+            "6.2.0",
+            "O(1)",
+            "Make a consumer of a group.",
+        )
         .syntax("key:key groupname:string consumername:string")
         .flags(flag::WRITE | flag::DENYOOM)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RW | kflag::INSERT, 2)]),
     Command::data("DELCONSUMER", 5, xgroup_delconsumer)
-        .doc(CommandGroup::Stream, "5.0.0", "O(1)", "Delete a consumer of a group with all that is pending for it.")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(1)",
+            "Delete a consumer of a group with all that is pending for it.",
+        )
         .syntax("key:key groupname:string consumername:string")
         .flags(flag::WRITE)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RW | kflag::DELETE, 2)]),
     Command::data("DESTROY", 4, xgroup_destroy)
-        .doc(CommandGroup::Stream, "5.0.0", "O(N) where N is the number of entries in the group's pending entries list \
-             (PEL).", "Delete a consumer group with all that is pending in it.")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(N) where N is the number of entries in the group's pending entries list \
+             (PEL).",
+            "Delete a consumer group with all that is pending in it.",
+        )
         .syntax("key:key groupname:string")
         .flags(flag::WRITE)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RW | kflag::DELETE, 2)]),
     Command::data("HELP", 2, xgroup_help)
-        .doc(CommandGroup::Stream, "5.0.0", "O(1)", "List the subcommands of XGROUP.")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(1)",
+            "List the subcommands of XGROUP.",
+        )
         .flags(flag::LOADING | flag::STALE)
         .acl(cat::STREAM),
     Command::data("SETID", -5, xgroup_setid)
-        .doc(CommandGroup::Stream, "5.0.0", "O(1)", "Have a consumer group read on from another ID.")
-        .syntax("key:key groupname:string id:(id:string | new_id=$) [ENTRIESREAD \
-             entries_read:integer]")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(1)",
+            "Have a consumer group read on from another ID.",
+        )
+        .syntax(
+            "key:key groupname:string id:(id:string | new_id=$) [ENTRIESREAD \
+             entries_read:integer]",
+        )
         .flags(flag::WRITE)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RW | kflag::UPDATE, 2)])
@@ -96,10 +130,7 @@ fn no_key() -> CmdError {
     )
 }
 
-fn existing<'b>(
-    ctx: &'b mut Ctx,
-    key: &'b [u8],
-) -> Result<CollectionEdit<'b, Stream>, CmdError> {
+fn existing<'b>(ctx: &'b mut Ctx, key: &'b [u8]) -> Result<CollectionEdit<'b, Stream>, CmdError> {
     let stream = ctx.db.edit_collection::<Stream>(key)?;
     stream.ok_or_else(no_key)
 }

@@ -11,21 +11,36 @@ use crate::types::{Stream, StreamId};
 /// Subcommands of XINFO.
 pub(super) const XINFO: &[Command] = &[
     Command::data("CONSUMERS", 4, xinfo_consumers)
-        .doc(CommandGroup::Stream, "5.0.0", "O(1)", "Describe the consumers of a group.")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(1)",
+            "Describe the consumers of a group.",
+        )
         .syntax("key:key groupname:string")
         .flags(flag::READONLY)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RO | kflag::ACCESS, 2)])
         .tips(&["nondeterministic_output"]),
     Command::data("GROUPS", 3, xinfo_groups)
-        .doc(CommandGroup::Stream, "5.0.0", "O(1)", "Describe the consumer groups of a stream.")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(1)",
+            "Describe the consumer groups of a stream.",
+        )
         .syntax("key:key")
         .flags(flag::READONLY)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RO | kflag::ACCESS, 2)])
         .history(&[("7.0.0", "Added the `entries-read` and `lag` fields")]),
     Command::data("HELP", 2, xinfo_help)
-        .doc(CommandGroup::Stream, "5.0.0", "O(1)", "List the subcommands of XINFO.")
+        .doc(
+            CommandGroup::Stream,
+            "5.0.0",
+            "O(1)",
+            "List the subcommands of XINFO.",
+        )
         .flags(flag::LOADING | flag::STALE)
         .acl(cat::STREAM),
     Command::data("STREAM", -3, xinfo_stream)
@@ -34,8 +49,14 @@ pub(super) const XINFO: &[Command] = &[
         .flags(flag::READONLY)
         .acl(cat::STREAM)
         .keys(&[key_at(kflag::RO | kflag::ACCESS, 2)])
-        .history(&[("6.0.0", "Added the `FULL` modifier."), ("7.0.0", "Added the `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, \
-             `entries-read` and `lag` fields")]),
+        .history(&[
+            ("6.0.0", "Added the `FULL` modifier."),
+            (
+                "7.0.0",
+                "Added the `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, \
+             `entries-read` and `lag` fields",
+            ),
+        ]),
 ];
 
 fn name_and_number(reply: &mut Reply<'_>, name: &str, number: i64) {
@@ -167,11 +188,7 @@ fn summary(reply: &mut Reply<'_>, stream: &Stream) {
 fn details(reply: &mut Reply<'_>, stream: &Stream, count: u64) {
     let max = Some(count).filter(|count| *count > 0);
     reply.bulk(b"entries");
-    reply_entries(
-        reply,
-        stream.log.range(StreamId::MIN, StreamId::MAX),
-        max,
-    );
+    reply_entries(reply, stream.log.range(StreamId::MIN, StreamId::MAX), max);
     reply.bulk(b"groups");
     reply.array(stream.groups.len());
     for (name, group) in &stream.groups {

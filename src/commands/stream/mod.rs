@@ -9,12 +9,12 @@ mod info;
 mod journal;
 mod pending;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use crate::command::ctx::CmdError;
 use crate::command::error::shown;
-use crate::command::table::{
-    Command, Find, Group, cat, flag, key_at, keys_after, kflag,
-};
+use crate::command::table::{Command, Find, Group, cat, flag, key_at, keys_after, kflag};
 use crate::config::Config;
 use crate::types::stream::StreamLimits;
 use add::{xadd, xtrim};

@@ -270,12 +270,7 @@ pub(super) fn xreadgroup(ctx: &mut Ctx) -> CmdResult {
 }
 
 /// After which ID a consumer reads: of what is pending for it, or [`NEW`].
-fn group_after(
-    ctx: &mut Ctx,
-    key: &[u8],
-    group: &[u8],
-    id: &[u8],
-) -> Result<StreamId, CmdError> {
+fn group_after(ctx: &mut Ctx, key: &[u8], group: &[u8], id: &[u8]) -> Result<StreamId, CmdError> {
     let stream = ctx.db.read::<Stream>(key)?;
     if !stream.is_some_and(|stream| stream.groups.contains_key(group)) {
         let place = " in XREADGROUP with GROUP option";

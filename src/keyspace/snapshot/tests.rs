@@ -74,7 +74,9 @@ fn plain(value: ValueView<'_>) -> (u8, Vec<Vec<u8>>) {
         ValueView::Stream(stream) => {
             let all = stream.log.range(StreamId::MIN, StreamId::MAX);
             let entries = all.map(|entry| {
-                let pairs = entry.pairs().flat_map(|(field, value)| [text(field), text(value)]);
+                let pairs = entry
+                    .pairs()
+                    .flat_map(|(field, value)| [text(field), text(value)]);
                 [entry.id.to_bytes().to_vec(), pairs.flatten().collect()].concat()
             });
             (5, entries.collect())

@@ -295,8 +295,7 @@ impl Log {
         if id > self.last_id {
             return None;
         }
-        let unbroken =
-            self.max_deleted_id == StreamId::MIN || self.max_deleted_id < self.first_id;
+        let unbroken = self.max_deleted_id == StreamId::MIN || self.max_deleted_id < self.first_id;
         if unbroken && id <= self.first_id {
             let before = self.entries_added.wrapping_sub(self.len);
             return Some(before.wrapping_add(u64::from(id == self.first_id)));

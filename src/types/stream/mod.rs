@@ -80,7 +80,10 @@ impl Stream {
 
     /// Number of entries that are pending in all groups.
     pub fn pending_len(&self) -> usize {
-        self.groups.values().map(|group| group.pending().len()).sum()
+        self.groups
+            .values()
+            .map(|group| group.pending().len())
+            .sum()
     }
 }
 
@@ -149,9 +152,9 @@ impl Collection for Stream {
         });
         let scaled = (bytes as u128 * blocks.len() as u128).checked_div(count);
         let groups = self.groups.values().map(|group| {
-            let consumers = group.consumers().map(|(_, consumer)| {
-                size_of::<Consumer>() + 2 * consumer.name().len()
-            });
+            let consumers = group
+                .consumers()
+                .map(|(_, consumer)| size_of::<Consumer>() + 2 * consumer.name().len());
             size_of::<Group>() + group.pending().len() * PENDING_BYTES + consumers.sum::<usize>()
         });
         size_of::<Stream>() + scaled.unwrap_or(0) as usize + groups.sum::<usize>()

@@ -162,7 +162,13 @@ impl Model {
                 let id = self.id(&index);
                 let consumer = consumer_of(group, name);
                 if let Some(pending) = group.pending().get(&id).copied() {
-                    group.assign(id, Pending { consumer, ..pending });
+                    group.assign(
+                        id,
+                        Pending {
+                            consumer,
+                            ..pending
+                        },
+                    );
                     self.pending.insert(id, name);
                 }
             }
