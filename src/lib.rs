@@ -27,6 +27,7 @@
 //! (the loop that holds it together).
 
 pub mod acl;
+pub mod aof;
 pub mod command;
 pub mod commands;
 pub mod config;

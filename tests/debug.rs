@@ -286,10 +286,6 @@ fn what_is_missing_says_so() {
         server.check(&format!("DEBUG {name}"), &unknown(name));
     }
     server.check("DEBUG replybuffer other 1", &unknown("replybuffer"));
-    server.check_has(
-        "DEBUG LOADAOF",
-        "-ERR This version cannot write or load data",
-    );
     server.check("DEBUG REPLICATE x", "-ERR This version has no replication");
     server.check(
         "DEBUG SET-DISABLE-DENY-SCRIPTS 1",

@@ -298,3 +298,22 @@ fn reloading_keeps_or_drops_what_is_there() {
         "-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
     );
 }
+
+#[test]
+fn a_snapshot_under_way_leaves_no_temporary_file() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    c.check("DEBUG POPULATE 20", "+OK");
+    c.check("CONFIG SET rdb-key-save-delay 100000", "+OK");
+    c.check("BGSAVE", "+Background saving started");
+    let temporary = || {
+        let files = fs::read_dir(server.dir.path()).unwrap().flatten();
+        let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        names.find(|name| name.starts_with("temp-"))
+    };
+    wait("the temporary file", temporary);
+    c.command(&["SHUTDOWN", "NOSAVE"]);
+    assert!(c.is_closed_within(Duration::from_secs(20)));
+    server.wait_for_log("ready to exit");
+    assert_eq!(temporary(), None);
+}

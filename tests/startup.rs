@@ -300,7 +300,6 @@ fn shutdown_never_pretends_to_save() {
 #[test]
 fn refuses_what_it_cannot_do() {
     for (args, told) in [
-        (["--appendonly", "yes"], "nothing would be written to disk"),
         (
             ["--replicaof", "127.0.0.1 1"],
             "nothing would be replicated",

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["resp"],
     &["encoding"],
     &["types"],
-    &["rdb"],
+    &["rdb", "aof"],
     &["config", "acl", "stats"],
     &["keyspace"],
     &["engine", "command"],

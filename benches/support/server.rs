@@ -60,7 +60,7 @@ pub struct Server {
     child: Child,
     port: u16,
     // Working directory and log; removed after the process.
-    _directory: tempfile::TempDir,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -100,7 +100,7 @@ impl Server {
         let mut server = Server {
             child,
             port,
-            _directory: directory,
+            directory: Some(directory),
         };
         let started = Instant::now();
         loop {
@@ -143,6 +143,46 @@ impl Server {
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line)?;
         Ok(line.trim_end().to_owned())
+    }
+
+    /// The value of a field of a section of INFO.
+    pub fn info(&self, section: &str, field: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address())?;
+        stream.set_read_timeout(Some(REPLY_LIMIT))?;
+        stream.write_all(format!("INFO {section}\r\nQUIT\r\n").as_bytes())?;
+        for line in BufReader::new(stream).lines() {
+            if let Some((name, value)) = line?.split_once(':')
+                && name == field
+            {
+                return Ok(value.trim_end().to_owned());
+            }
+        }
+        Err(format!("INFO {section} has no {field}").into())
+    }
+
+    /// Its resident bytes now, and what children have made their own.
+    pub fn resident_with_children(&self) -> Result<u64> {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let mut bytes = self.resident_bytes()?;
+        for child in children.split_whitespace() {
+            // It may have ended meanwhile.
+            let rollup = fs::read_to_string(format!("/proc/{child}/smaps_rollup"));
+            for line in rollup.unwrap_or_default().lines() {
+                if let Some(rest) = line.strip_prefix("Private_Dirty:") {
+                    let kilobytes = rest.split_whitespace().next().unwrap_or("0");
+                    bytes += kilobytes.parse::<u64>()? * 1024;
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Kills it, and gives its directory with what it has written.
+    pub fn end(mut self) -> Result<tempfile::TempDir> {
+        let directory = self.directory.take();
+        drop(self);
+        directory.ok_or_else(|| "the directory is gone".into())
     }
 
     /// Fails unless the server holds exactly `keys` keys: a server that drops writes is fast.

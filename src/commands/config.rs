@@ -135,8 +135,18 @@ fn apply(server: &mut Server, effect: Effect) -> Result<(), String> {
             server.require_password();
             Ok(())
         }
-        Effect::AppendOnly if server.config.appendonly => {
-            Err("This version cannot write an append-only file: nothing would be on disk".into())
+        Effect::AppendOnly => match (server.config.appendonly, server.aof.is_on()) {
+            (true, false) => server.start_aof(),
+            (false, true) => {
+                server.stop_aof();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+        .map_err(|_| "Unable to turn on AOF. Check server logs.".to_owned()),
+        Effect::AofGc => {
+            server.drop_history();
+            Ok(())
         }
         _ => server.apply_effect(effect),
     }

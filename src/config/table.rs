@@ -289,32 +289,32 @@ directives! {
 
     // Append-only file.
     /// Log every write.
-    appendonly: bool = false, "appendonly" yes_no() DENY_LOADING | LATER => AppendOnly;
+    appendonly: bool = false, "appendonly" yes_no() DENY_LOADING => AppendOnly;
     /// Prefix of the log's file names.
     appendfilename: Vec<u8> = b"appendonly.aof".to_vec(),
-        "appendfilename" text(check::appendfilename) IMMUTABLE | LATER;
+        "appendfilename" text(check::appendfilename) IMMUTABLE;
     /// The log's directory in `dir`.
     appenddirname: Vec<u8> = b"appendonlydir".to_vec(),
-        "appenddirname" text(check::appenddirname) IMMUTABLE | LATER;
+        "appenddirname" text(check::appenddirname) IMMUTABLE;
     /// When the log is forced to disk.
-    appendfsync: AppendFsync = AppendFsync::Everysec, "appendfsync" one_of() LATER;
+    appendfsync: AppendFsync = AppendFsync::Everysec, "appendfsync" one_of() 0;
     /// Not while a snapshot or rewrite runs.
-    no_appendfsync_on_rewrite: bool = false, "no-appendfsync-on-rewrite" yes_no() LATER;
+    no_appendfsync_on_rewrite: bool = false, "no-appendfsync-on-rewrite" yes_no() 0;
     /// Growth since the last rewrite that starts the next; 0: never.
-    auto_aof_rewrite_percentage: u32 = 100, "auto-aof-rewrite-percentage" int(0, i32::MAX) LATER;
+    auto_aof_rewrite_percentage: u32 = 100, "auto-aof-rewrite-percentage" int(0, i32::MAX) 0;
     /// Size below which none starts.
     auto_aof_rewrite_min_bytes: u64 = 64 << 20,
-        "auto-aof-rewrite-min-size" memory(0, i64::MAX) LATER;
+        "auto-aof-rewrite-min-size" memory(0, i64::MAX) 0;
     /// Start with a log whose end is missing.
-    aof_load_truncated: bool = true, "aof-load-truncated" yes_no() LATER;
+    aof_load_truncated: bool = true, "aof-load-truncated" yes_no() 0;
     /// Rewrite into a snapshot.
-    aof_use_rdb_preamble: bool = true, "aof-use-rdb-preamble" yes_no() LATER;
+    aof_use_rdb_preamble: bool = true, "aof-use-rdb-preamble" yes_no() 0;
     /// Note the time in the log.
-    aof_timestamp_enabled: bool = false, "aof-timestamp-enabled" yes_no() LATER;
+    aof_timestamp_enabled: bool = false, "aof-timestamp-enabled" yes_no() 0;
     /// Force to disk as a rewrite is written.
-    aof_rewrite_incremental_fsync: bool = true, "aof-rewrite-incremental-fsync" yes_no() LATER;
+    aof_rewrite_incremental_fsync: bool = true, "aof-rewrite-incremental-fsync" yes_no() 0;
     /// Keep files that are no longer needed.
-    aof_disable_auto_gc: bool = false, "aof-disable-auto-gc" yes_no() LATER => AofGc;
+    aof_disable_auto_gc: bool = false, "aof-disable-auto-gc" yes_no() 0 => AofGc;
 
     // Replication.
     /// The master; none: this is one.
@@ -376,7 +376,7 @@ directives! {
         "min-replicas-max-lag" ["min-slaves-max-lag"] int(0, i32::MAX) LATER => GoodReplicas;
     /// What to do when a replicated command fails.
     propagation_error_behavior: PropagationError = PropagationError::Ignore,
-        "propagation-error-behavior" one_of() LATER;
+        "propagation-error-behavior" one_of() 0;
 
     // Cluster.
     /// Run as a cluster node.

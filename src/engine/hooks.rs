@@ -4,11 +4,15 @@
 use super::peers::Dial;
 use super::server::Server;
 use crate::config::{Config, Effect};
+use crate::util::Logged;
 
 /// Brings about what a changed directive entails in the process.
 pub type ApplyEffect = Box<dyn FnMut(&Config, Effect) -> Result<(), String> + Send>;
 /// Does something to the process; returns only when it failed.
 pub type ProcessAction = Box<dyn FnMut(&Config, Action) -> Result<(), String> + Send>;
+
+/// Loads the append-only file, by running its commands; what failed is logged.
+pub type Replay = fn(&mut Server) -> Result<(), Logged>;
 
 /// Runs something on the server, under its lock; false when it is gone.
 pub type Access = Box<dyn Fn(&mut dyn FnMut(&mut Server)) -> bool + Send>;
@@ -37,6 +41,8 @@ pub struct Hooks {
     pub act: Option<ProcessAction>,
     /// See [`Dial`].
     pub dial: Option<Dial>,
+    /// See [`Replay`].
+    pub replay: Option<Replay>,
     /// See [`Spawn`].
     pub spawn: Option<Spawn>,
 }

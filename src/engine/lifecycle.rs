@@ -134,6 +134,7 @@ impl Server {
         self.stats.reset();
         self.keyspace.stats = Default::default();
         self.keyspace.lazyfree.reset_stats();
+        self.aof.delayed_syncs = 0;
     }
 
     /// Holds commands back until a time, Unix milliseconds. A pause in force

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use super::saving::delay;
+use super::saving::{Logged, delay};
 use super::server::Server;
 use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::{DbIndex, LoadedKey};
@@ -39,11 +39,13 @@ pub struct LoadOptions {
 pub struct LoadRules {
     /// Up to when collections stay packed.
     pub limits: Limits,
-    checksum: bool,
+    /// Whether checksums are looked at.
+    pub checksum: bool,
     access: AccessPolicy,
     now_ms: i64,
     databases: usize,
-    delay_us: i32,
+    /// Time lost for each key, for tests (`key-load-delay`).
+    pub delay_us: i32,
 }
 
 /// What was loaded.
@@ -315,13 +317,14 @@ impl Server {
     ///
     /// # Errors
     /// When it could not be loaded: the reason has been logged.
-    pub fn reload(&mut self, limits: Limits, options: LoadOptions) -> Result<(), ()> {
+    pub fn reload(&mut self, limits: Limits, options: LoadOptions) -> Result<(), Logged> {
         let (path, rules) = (self.rdb_path(), LoadRules::of(self, limits));
         self.begin_loading();
         let loaded = load_file(&path, &rules, options, &mut |run| run(self));
         self.end_loading(loaded.as_ref().ok().copied());
         loaded.map(|_| ()).map_err(|reason| {
             tracing::warn!("Error loading the DB from {}: {reason}", path.display());
+            Logged
         })
     }
 

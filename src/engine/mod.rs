@@ -2,6 +2,8 @@
 //! holds the lock is the executor.
 
 pub mod access;
+mod aof;
+mod aof_rewrite;
 mod blocking;
 mod client;
 mod client_memory;
@@ -9,6 +11,7 @@ mod clients;
 mod describe;
 mod figures;
 pub mod hooks;
+mod journal;
 mod lifecycle;
 pub mod loading;
 mod notify;
@@ -23,11 +26,13 @@ mod tracking;
 mod transactions;
 mod upkeep;
 
+pub use aof::{Aof, AofState};
 pub use blocking::{Blocked, DeniedReply, Wait, Waiting};
 pub use client::{
     Client, ClientId, ClientKind, Closing, Flags, Pause, PendingOutput, RawClient, Unblock,
 };
 pub use clients::Clients;
+pub use journal::{Journal, Sink, Unit};
 pub use pubsub::{Channels, PubSub, Subscriptions, Topic};
 pub use server::{DebugSwitches, PauseState, Server, ShutdownRequest, ShutdownState, random_hex};
 pub use shutdown::ShutdownError;

@@ -21,6 +21,8 @@ const NAP: Duration = Duration::from_millis(5);
 /// Seconds until a snapshot that failed is tried again by itself.
 const RETRY_S: i64 = 5;
 
+pub use crate::util::Logged;
+
 /// How a snapshot in the background ended.
 #[derive(Debug)]
 pub enum SnapshotEnd {
@@ -203,10 +205,15 @@ impl Server {
         }
     }
 
-    fn file_options(&self) -> FileOptions {
+    /// Of a snapshot, or of the base of an append-only file.
+    pub(super) fn file_options(&self, aof_base: bool) -> FileOptions {
         FileOptions {
             checksum: self.config.rdbchecksum,
-            incremental_fsync: self.config.rdb_save_incremental_fsync,
+            incremental_fsync: if aof_base {
+                self.config.aof_rewrite_incremental_fsync
+            } else {
+                self.config.rdb_save_incremental_fsync
+            },
         }
     }
 
@@ -231,7 +238,7 @@ impl Server {
 
     fn write_rdb(&mut self) -> std::io::Result<()> {
         let temp = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
-        let mut file = SnapshotFile::create(temp, self.file_options())?;
+        let mut file = SnapshotFile::create(temp, self.file_options(false))?;
         std::io::Write::write_all(&mut file, &Description::of(self, false).header())?;
         let delay_us = self.config.rdb_key_save_delay_us;
         let mut saved = 0;
@@ -248,7 +255,7 @@ impl Server {
     ///
     /// # Errors
     /// When it cannot be begun: the reason has been logged.
-    pub fn save_in_background(&mut self) -> Result<(), ()> {
+    pub fn save_in_background(&mut self) -> Result<(), Logged> {
         self.stats.persistence.snapshots += 1;
         self.saving.tried_s = self.clock_unix_ms() / 1000;
         self.saving.scheduled = false;
@@ -262,6 +269,7 @@ impl Server {
         begun.map_err(|reason| {
             tracing::warn!("Can't save in background: {reason}");
             self.stats.persistence.last_snapshot_ok = false;
+            Logged
         })?;
         tracing::info!(
             "Background saving started by pid {}, without a process of its own",
@@ -287,7 +295,7 @@ impl Server {
         let (description, options, file) = (
             Description::of(self, target.aof_base),
             self.snapshot_options(),
-            self.file_options(),
+            self.file_options(target.aof_base),
         );
         let aof_base = target.aof_base;
         let stop = given_up.clone();

@@ -3,10 +3,12 @@
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use super::aof::Aof;
 use super::blocking::Waiting;
 use super::client::{ClientId, Pause};
 use super::clients::Clients;
 use super::hooks::Hooks;
+use super::journal::Journal;
 use super::peers::Peers;
 use super::pubsub::PubSub;
 use super::saving::Saving;
@@ -108,6 +110,10 @@ pub struct Server {
     pub peers: Peers,
     /// What DEBUG switched.
     pub debug: DebugSwitches,
+    /// The append-only file.
+    pub aof: Aof,
+    /// What is to be repeated by others.
+    pub journal: Journal,
     /// How the running command propagates.
     pub propagation: Propagation,
     /// The file that the configuration came from, absolute.
@@ -184,6 +190,8 @@ impl Server {
             hooks: Hooks::default(),
             peers: Peers::default(),
             debug: DebugSwitches::default(),
+            aof: Aof::default(),
+            journal: Journal::default(),
             propagation: Propagation::default(),
             config_file: None,
             executable: String::new(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::aof::AofState;
 use super::server::{Server, ShutdownRequest, ShutdownState};
 
 /// A shutdown by a signal, which cron carries out.
@@ -36,6 +37,18 @@ impl Server {
         if self.saving.saves_rdb() {
             tracing::warn!("There is a child saving an .rdb. Killing it!");
         }
+        if self.stats.persistence.rewrite_running {
+            if self.aof.state == AofState::WaitRewrite {
+                // Its end is awaited: else what is in memory would be lost.
+                if !request.force {
+                    tracing::warn!("Writing initial AOF, can't exit.");
+                    return Err(ShutdownError::CannotSave);
+                }
+                tracing::warn!("Writing initial AOF. Exit anyway.");
+            }
+            tracing::warn!("There is a child rewriting the AOF. Killing it!");
+            self.give_up_rewrite();
+        }
         if self.give_up_saving() {
             super::snapshot_file::remove_unfinished();
         }
@@ -43,6 +56,7 @@ impl Server {
         let nosave = request.nosave || self.stats.persistence.loading;
         let save = (request.save && !self.stats.persistence.loading)
             || (!nosave && !self.config.save.is_empty());
+        self.finish_aof();
         if save {
             tracing::info!("Saving the final RDB snapshot before exiting.");
             if self.save_now().is_err() {

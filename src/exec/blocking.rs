@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use super::{dispatch, permitted, tracking};
+use super::{dispatch, permitted, settle, tracking};
 use crate::command::ctx::CmdError;
 use crate::command::permission;
 use crate::command::registry::{CommandId, Lookup};
@@ -44,6 +44,8 @@ pub fn after_command(server: &mut Server) {
             serve_key(server, db, &key);
         }
     }
+    // A key may have been found expired that nobody was served from.
+    settle::settle(server);
 }
 
 fn serve_key(server: &mut Server, db: DbIndex, key: &[u8]) {
@@ -93,6 +95,7 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
     let result = dispatch::call(server, id, command, &resumed, shared, Some(key));
     let before_ns = blocked.wait.ran_ns;
     let (waits, elapsed_ns) = dispatch::finish_run(server, id, command, &argv, result);
+    dispatch::end_unit(server, command);
     if waits.is_some() {
         dispatch::release_kept(server.client(id));
         blocked.wait.ran_ns += elapsed_ns;

@@ -8,7 +8,7 @@ use crate::command::ctx::{Args, Caller, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
 use crate::engine::running;
-use crate::engine::{Client, ClientId, Closing, Flags, Server, Wait};
+use crate::engine::{Client, ClientId, Closing, Flags, Server, Unit, Wait};
 use crate::resp::{Mark, Reply};
 
 /// What became of a request.
@@ -92,6 +92,7 @@ fn run_now(
             }
             let result = call(server, id, command, argv, shared, None);
             let wait = finish(server, id, command, argv, result);
+            end_unit(server, command);
             if let Some(wait) = wait {
                 let argv = kept(argv, shared);
                 release_kept(server.client(id));
@@ -231,6 +232,13 @@ pub(super) fn call(
     }
 }
 
+/// What a client asked for in one go has run.
+#[inline]
+pub(super) fn end_unit(server: &mut Server, command: CommandId) {
+    let random = server.registry[command].flags & flag::TOUCHES_ARBITRARY_KEYS != 0;
+    server.end_unit(if random { Unit::Loose } else { Unit::Whole });
+}
+
 /// Statistics, logs and effects of a call; gives what it waits for.
 #[inline]
 pub(super) fn finish(
@@ -285,7 +293,7 @@ pub(super) fn finish_run(
             None
         }
     };
-    settle::settle(server);
+    settle::settle_call(server, id, argv);
     tracking::after_command(server, id, command, argv);
     (wait, elapsed_ns)
 }

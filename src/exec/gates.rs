@@ -53,6 +53,7 @@ pub fn check(
     passage.allowed_in_multi()?;
     passage.permitted()?;
     passage.can_be_saved()?;
+    passage.disk_works()?;
     passage.allowed_to_subscribers()?;
     passage.loaded()?;
     passage.not_paused()?;
@@ -129,15 +130,7 @@ impl Passage<'_> {
     /// Nobody may believe that data are safe when snapshots fail.
     #[inline]
     fn can_be_saved(&self) -> Result<(), CmdError> {
-        if !self.server.cannot_save() {
-            return Ok(());
-        }
-        let queued = match &self.client.transaction {
-            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
-            _ => 0,
-        };
-        let writes = (self.command.flags | queued) & flag::WRITE != 0;
-        if !writes && self.command.full_name() != "ping" {
+        if !self.server.cannot_save() || !self.tells_of_disk() {
             return Ok(());
         }
         Err(CmdError::coded(
@@ -156,6 +149,35 @@ impl Passage<'_> {
             return Err(CmdError::err("Command not allowed inside a transaction"));
         }
         Ok(())
+    }
+
+    /// Whether a call writes; of a transaction it is what was queued that
+    /// counts.
+    #[inline]
+    fn writes(&self, flags: u32) -> bool {
+        let queued = match &self.client.transaction {
+            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
+            _ => 0,
+        };
+        (self.command.flags | queued) & flags != 0
+    }
+
+    /// Whether a call is refused when the disk fails. Redis: PING is, too.
+    fn tells_of_disk(&self) -> bool {
+        self.writes(flag::WRITE) || self.command.full_name() == "ping"
+    }
+
+    /// What could not be logged is not executed.
+    #[inline]
+    fn disk_works(&self) -> Result<(), CmdError> {
+        let Some(text) = self.server.aof.trouble() else {
+            return Ok(());
+        };
+        if !self.tells_of_disk() {
+            return Ok(());
+        }
+        let text = format!("Errors writing to the AOF file: {text}");
+        Err(CmdError::coded("MISCONF", text))
     }
 
     #[inline]
@@ -186,12 +208,7 @@ impl Passage<'_> {
             return Ok(());
         };
         const WRITES: u32 = flag::WRITE | flag::MAY_REPLICATE;
-        // Of a transaction it is what was queued that counts.
-        let queued = match &self.client.transaction {
-            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
-            _ => 0,
-        };
-        let writes = (self.command.flags | queued) & WRITES != 0;
+        let writes = self.writes(WRITES);
         let held = match pause.what {
             Pause::All => true,
             Pause::Write => writes,

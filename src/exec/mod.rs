@@ -6,5 +6,7 @@ pub mod gates;
 pub mod monitor;
 pub mod multi;
 mod permitted;
+mod propagate;
+pub mod replay;
 pub mod settle;
 pub mod tracking;

@@ -1,24 +1,41 @@
 //! After a command: what it did is told to those who listen (AOF and
 //! replicas, WATCH, client caches, subscribers of keyspace events).
 
+use super::propagate;
 use crate::command::ctx::Propagation;
-use crate::engine::Server;
+use crate::engine::{ClientId, Server, Unit};
 use crate::keyspace::Effect;
 use crate::types::Stream;
 
-/// Settles the effects of the command that has just run.
+/// Settles the effects of the call that has just run.
 #[inline]
+pub fn settle_call(server: &mut Server, id: ClientId, argv: &[&[u8]]) {
+    let changes = settle_effects(server);
+    if server.is_repeated() {
+        propagate::called(server, id, argv, changes);
+    } else if !matches!(server.propagation, Propagation::Verbatim) {
+        server.propagation = Propagation::Verbatim;
+    }
+}
+
+/// Settles what was done without a call: keys that expired.
 pub fn settle(server: &mut Server) {
+    settle_effects(server);
+    server.end_unit(Unit::Loose);
+}
+
+/// Gives the number of changes.
+#[inline]
+fn settle_effects(server: &mut Server) -> u64 {
     let effects = &mut server.keyspace.effects;
-    server.stats.dirty += std::mem::take(&mut effects.dirty);
+    let changes = std::mem::take(&mut effects.dirty);
+    server.stats.dirty += changes;
     if !effects.is_empty() {
         for effect in effects.take() {
             settle_effect(server, effect);
         }
     }
-    if !matches!(server.propagation, Propagation::Verbatim) {
-        server.propagation = Propagation::Verbatim;
-    }
+    changes
 }
 
 /// Tells an effect to those who listen for it.
@@ -52,7 +69,14 @@ fn settle_effect(server: &mut Server, effect: Effect) {
         }
         Effect::AllFlushed => server.saved_is_void(),
         Effect::Event(db, event, key) => server.notify(db, event, &key),
-        // Recording is off while nobody listens: nothing can be missed here.
-        Effect::Expired(..) => {}
+        Effect::Expired(db, key) => propagate::expired(server, db, &key),
+    }
+}
+
+/// Settles what a command did that was repeated from the log.
+pub fn settle_replayed(server: &mut Server) {
+    settle_effects(server);
+    if !matches!(server.propagation, Propagation::Verbatim) {
+        server.propagation = Propagation::Verbatim;
     }
 }

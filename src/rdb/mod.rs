@@ -6,6 +6,7 @@
 //! bounds-checked, validates all that it takes in, and never allocates ahead
 //! of the bytes that have arrived.
 
+pub mod check;
 pub mod file;
 pub mod frame;
 mod load;

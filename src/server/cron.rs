@@ -61,6 +61,7 @@ impl Cron {
         }
         self.clients(server);
         server.save_if_due();
+        server.rewrite_aof_if_due();
         server.peers.close_unused(server.keyspace.now_ms / 1000);
         let loading = server.stats.persistence.loading;
         if server.debug.active_expire && !loading {

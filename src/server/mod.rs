@@ -13,3 +13,4 @@ pub mod signals;
 pub mod start;
 pub mod system;
 pub mod title;
+pub mod tools;

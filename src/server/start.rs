@@ -11,17 +11,18 @@ use std::sync::{Arc, Weak};
 
 use super::cron::Cron;
 use super::daemon::{self, Environment, PidFile, Supervisor};
-use super::io::{Reactor, Shared};
+use super::io::{DiskAlarm, Reactor, Shared};
 use super::listen::Listening;
 use super::log::{self, Destination, Role};
 use super::oom::OomScore;
 use super::title::Title;
-use super::{crash, loading, peer, signals, system};
+use super::{crash, loading, peer, signals, system, tools};
 use crate::acl::{self, Terms};
 use crate::command::registry::Registry;
 use crate::config::{Arguments, Config, Effect, Host, LoadError, Refusal};
 use crate::engine::hooks::{Action, Hooks};
 use crate::engine::{Server, ShutdownState};
+use crate::exec::replay;
 use crate::stats::memory::allocator_name;
 use crate::util::collate;
 use crate::version::{REDIS_VERSION, REDSTART_VERSION};
@@ -36,6 +37,9 @@ type Fatal = String;
 
 /// Runs the program: `args` are its name and arguments.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(code) = tools::run(&args) {
+        return code;
+    }
     collate::follow_environment();
     log::install();
     let dir = match std::env::current_dir() {
@@ -146,12 +150,7 @@ fn read_config(arguments: Arguments) -> Result<(Config, Registry), Fatal> {
 /// What is asked for and not there yet: better no server than one whose users
 /// believe in it.
 fn refuse_missing(config: &Config) -> Result<(), Fatal> {
-    let missing: [(bool, &str, &str); 5] = [
-        (
-            config.appendonly,
-            "appendonly yes",
-            "nothing would be written to disk",
-        ),
+    let missing: [(bool, &str, &str); 4] = [
         (
             config.replicaof.is_some(),
             "replicaof",
@@ -347,8 +346,10 @@ impl Program {
                     action => crash::act(action),
                 })),
                 dial: Some(Box::new(peer::dial)),
+                replay: Some(replay::reload_log),
                 spawn: Some(background_threads(&shared)),
             };
+            server.aof.alarm = Arc::new(DiskAlarm(Arc::downgrade(&shared)));
             crash::watch(&mut *server);
         }
         signals::listen(shared.clone()).map_err(failed)?;

@@ -35,8 +35,6 @@ pub struct PersistenceStats {
     pub loaded_expired: u64,
     /// Keys that loading brought.
     pub loaded: u64,
-    /// The append-only file is in use.
-    pub aof_on: bool,
     /// It is being rewritten.
     pub rewrite_running: bool,
     /// Since when, clock nanoseconds.
@@ -51,8 +49,6 @@ pub struct PersistenceStats {
     pub rewrites: u64,
     /// Rewrites that failed since one succeeded.
     pub rewrite_failures: u64,
-    /// Whether the last write to the append-only file succeeded.
-    pub last_write_ok: bool,
 }
 
 impl Default for PersistenceStats {
@@ -73,7 +69,6 @@ impl Default for PersistenceStats {
             snapshot_keys: (0, 0),
             loaded_expired: 0,
             loaded: 0,
-            aof_on: false,
             rewrite_running: false,
             rewrite_started_ns: 0,
             rewrite_scheduled: false,
@@ -81,7 +76,6 @@ impl Default for PersistenceStats {
             last_rewrite_ok: true,
             rewrites: 0,
             rewrite_failures: 0,
-            last_write_ok: true,
         }
     }
 }

@@ -10,3 +10,7 @@ pub mod partial_sort;
 pub mod prefetch;
 pub mod size_class;
 pub mod ticks;
+
+/// Something failed, and why has been logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Logged;

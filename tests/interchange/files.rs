@@ -160,3 +160,49 @@ fn a_snapshot_under_load_is_of_one_moment() {
     );
     assert_eq!(load(&server, &oracle, &mut theirs), digest);
 }
+
+/// Debian's redis-check-rdb and ours say the same of files of both servers,
+/// and refuse the same broken ones.
+#[test]
+fn the_checking_tool_says_what_that_of_redis_says() {
+    let Some(oracle) = Server::start_oracle(&[]) else {
+        return;
+    };
+    let server = Server::start(&[]);
+    let (mut ours, mut theirs) = (server.connect(), oracle.connect());
+    let mut rng = rng();
+    let dir = tempfile::tempdir().unwrap();
+    let tool = dir.path().join("redis-check-rdb");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_redstart"), &tool).unwrap();
+    let file = dir.path().join("file.rdb");
+    let check = |tool: &std::path::Path| {
+        let out = std::process::Command::new(tool)
+            .arg(&file)
+            .output()
+            .unwrap();
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&out.stdout).into_owned(),
+        )
+    };
+    for (from, c) in [(&server, &mut ours), (&oracle, &mut theirs)] {
+        for _ in 0..10 {
+            fill(c, &mut rng);
+            c.check("SAVE", "+OK");
+            let sound = fs::read(from.path("dump.rdb")).unwrap();
+            fs::write(&file, &sound).unwrap();
+            let (here, there) = (check(&tool), check("redis-check-rdb".as_ref()));
+            assert_eq!(here, there);
+            assert_eq!(here.0, Some(0));
+            for _ in 0..4 {
+                let mut broken = sound.clone();
+                let at = rng.random_range(0..broken.len());
+                broken[at] ^= 1 << rng.random_range(0..8);
+                fs::write(&file, &broken).unwrap();
+                assert_eq!((check(&tool).0, at), (Some(1), at));
+                fs::write(&file, &sound[..at]).unwrap();
+                assert_eq!((check(&tool).0, at), (Some(1), at));
+            }
+        }
+    }
+}

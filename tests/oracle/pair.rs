@@ -57,6 +57,11 @@ impl Servers {
         }
     }
 
+    /// The directories of both.
+    pub fn dirs(&self) -> [&std::path::Path; 2] {
+        [self.ours.dir.path(), self.theirs.dir.path()]
+    }
+
     /// A connection to both.
     pub fn connect(&self) -> Pair {
         Pair {

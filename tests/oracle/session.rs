@@ -47,6 +47,11 @@ impl Session {
         assert!(greeted, "HELLO 3: {ours:?} {theirs:?}");
     }
 
+    pub fn stop_active_expiry(&mut self) {
+        let (ours, theirs) = self.pair.call(&[b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0"]);
+        assert!(!ours.is_error() && !theirs.is_error());
+    }
+
     /// The connections, in their first state.
     pub fn settled(&mut self) -> &mut Pair {
         let (ours, theirs) = self.pair.call(&[b"RESET"]);

@@ -154,9 +154,12 @@ fn set_expiry(ctx: &mut Ctx, name: &str, unit: Unit) -> CmdResult {
     } else {
         edit.set_expire(Some(at_ms));
         edit.changed(event::EXPIRE);
-        let mut buffer = itoa::Buffer::new();
-        let absolute: [&[u8]; 3] = [b"PEXPIREAT", key, buffer.format(at_ms).as_bytes()];
-        ctx.propagate_as(&[&absolute, options].concat());
+        // That is how it came otherwise.
+        if unit != Unit::UnixMillis {
+            let mut buffer = itoa::Buffer::new();
+            let absolute: [&[u8]; 3] = [b"PEXPIREAT", key, buffer.format(at_ms).as_bytes()];
+            ctx.propagate_as(&[&absolute, options].concat());
+        }
     }
     ctx.reply.integer(1);
     REPLIED

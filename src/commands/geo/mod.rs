@@ -256,7 +256,7 @@ fn geoadd(ctx: &mut Ctx) -> CmdResult {
 /// Redis: replicas are told the scores, so that all have the same.
 fn propagate(ctx: &mut Ctx, key: &[u8], options: &[&[u8]], entries: &[(u64, &[u8])]) {
     let scores: Vec<String> = entries.iter().map(|(score, _)| score.to_string()).collect();
-    let mut argv: Vec<&[u8]> = vec![b"ZADD", key];
+    let mut argv: Vec<&[u8]> = vec![b"zadd", key];
     argv.extend_from_slice(options);
     for (score, (_, member)) in scores.iter().zip(entries) {
         argv.extend([score.as_bytes(), member]);

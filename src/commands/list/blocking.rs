@@ -78,8 +78,20 @@ pub(super) fn blmove(ctx: &mut Ctx) -> CmdResult {
     if !move_one(ctx, &asked)? {
         return wait(&[source], until_ms, DeniedReply::Null);
     }
+    // Redis: served later, the words are not those that the client sent.
+    let (from_word, to_word) = match ctx.woken_by {
+        Some(_) => (word_of(from), word_of(to)),
+        None => (from_word, to_word),
+    };
     ctx.propagate_as(&[b"LMOVE", source, destination, from_word, to_word]);
     REPLIED
+}
+
+fn word_of(end: End) -> &'static [u8] {
+    match end {
+        End::Left => b"left",
+        End::Right => b"right",
+    }
 }
 
 pub(super) fn brpoplpush(ctx: &mut Ctx) -> CmdResult {

@@ -12,7 +12,7 @@ use crate::command::table::{Command, Group, flag};
 use crate::config::Extra;
 use crate::engine::hooks::Action;
 use crate::engine::loading::LoadOptions;
-use crate::engine::{Client, ClientId, Server, ShutdownRequest, random_hex};
+use crate::engine::{Client, ClientId, Server, ShutdownRequest, ShutdownState, random_hex};
 use crate::keyspace::ValueKind;
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
 use crate::rdb::payload::skip_checksums;
@@ -65,6 +65,15 @@ const ANY: usize = usize::MAX;
 
 /// All tools. Not commands of their own: ACL and COMMAND know DEBUG only.
 const TOOLS: &[Tool] = &[
+    tool(
+        "AOF-FLUSH-SLEEP",
+        (1, 1),
+        aof_flush_sleep,
+        [
+            "AOF-FLUSH-SLEEP <microsec>",
+            "Sleep before each write to the append-only file.",
+        ],
+    ),
     tool(
         "ASSERT",
         (0, ANY),
@@ -154,7 +163,15 @@ const TOOLS: &[Tool] = &[
             "Print how a small collection is packed to the standard output.",
         ],
     ),
-    tool("LOADAOF", (0, 0), needs_persistence, ["", ""]),
+    tool(
+        "LOADAOF",
+        (0, 0),
+        loadaof,
+        [
+            "LOADAOF",
+            "Write what is left to the append-only file, and load everything from it again.",
+        ],
+    ),
     tool(
         "LOG",
         (1, 1),
@@ -371,10 +388,31 @@ fn switch(arg: &[u8]) -> bool {
         .any(|byte| *byte != b'0')
 }
 
-fn needs_persistence(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
-    Err(CmdError::err(
-        "This version cannot write or load data files: nothing was saved or loaded",
-    ))
+fn aof_flush_sleep(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
+    let us = num::parse_i64(args.bytes()?).and_then(|us| u64::try_from(us).ok());
+    server.aof.flush_sleep_us = us.unwrap_or(0);
+    ok(server, client)
+}
+
+fn loadaof(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
+    server.settle_aof();
+    let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
+    for index in indexes {
+        server.keyspace.flush(index, false);
+    }
+    let replayed = match server.hooks.replay {
+        Some(replay) => replay(server),
+        None => Ok(()),
+    };
+    if replayed.is_err() {
+        // Redis: what is in memory now is not to be trusted.
+        server.shutdown = ShutdownState::Exit(1);
+        return Err(CmdError::err("Error trying to load the append-only file"));
+    }
+    server.drop_history();
+    server.stats.dirty = 0;
+    tracing::warn!("Append Only File loaded by DEBUG LOADAOF");
+    ok(server, client)
 }
 
 fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
@@ -407,7 +445,7 @@ fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
     let limits = crate::commands::generic::dump::limits(&server.config);
     server
         .reload(limits, options)
-        .map_err(|()| CmdError::err("Error trying to load the RDB dump, check server logs."))?;
+        .map_err(|_| CmdError::err("Error trying to load the RDB dump, check server logs."))?;
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     ok(server, client)
 }

@@ -54,7 +54,7 @@ pub(super) fn persistence(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("rdb_last_cow_size", p.copied_last_bytes);
     fields.add("rdb_last_load_keys_expired", p.loaded_expired);
     fields.add("rdb_last_load_keys_loaded", p.loaded);
-    fields.add_flag("aof_enabled", p.aof_on);
+    fields.add_flag("aof_enabled", server.aof.is_on());
     fields.add_flag("aof_rewrite_in_progress", p.rewrite_running);
     fields.add_flag("aof_rewrite_scheduled", p.rewrite_scheduled);
     fields.add("aof_last_rewrite_time_sec", seconds(p.last_rewrite_time));
@@ -63,10 +63,20 @@ pub(super) fn persistence(server: &Server, _: &Overview, fields: &mut Fields) {
     fields.add("aof_last_bgrewrite_status", ok_or_err(p.last_rewrite_ok));
     fields.add("aof_rewrites", p.rewrites);
     fields.add("aof_rewrites_consecutive_failures", p.rewrite_failures);
-    fields.add("aof_last_write_status", ok_or_err(p.last_write_ok));
+    let written = ok_or_err(server.aof.trouble().is_none());
+    fields.add("aof_last_write_status", written);
     fields.add("aof_last_cow_size", 0);
     fields.add("module_fork_in_progress", 0);
     fields.add("module_fork_last_cow_size", 0);
+    if server.config.appendonly {
+        let aof = &server.aof;
+        fields.add("aof_current_size", aof.current_bytes);
+        fields.add("aof_base_size", aof.base_bytes);
+        fields.add("aof_pending_rewrite", u8::from(p.rewrite_scheduled));
+        fields.add("aof_buffer_length", aof.buffer_bytes());
+        fields.add("aof_pending_bio_fsync", aof.pending_syncs());
+        fields.add("aof_delayed_fsync", aof.delayed_syncs);
+    }
     if p.loading {
         loading(server, fields);
     }

@@ -116,11 +116,28 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"]),
 ];
 
-/// Nobody may believe that data is on disk when it is not.
-const NOT_SAVED: &str = "this version of the server cannot save to disk yet: nothing was written";
-
-fn bgrewriteaof(_: &mut Server, _: ClientId, _: Args<'_>) -> CmdResult {
-    Err(CmdError::err(NOT_SAVED))
+fn bgrewriteaof(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
+    if server.stats.persistence.rewrite_running {
+        return Err(CmdError::err(
+            "Background append only file rewriting already in progress",
+        ));
+    }
+    let status = if server.is_saving() || server.time_stands {
+        server.stats.persistence.rewrite_scheduled = true;
+        // Asked for by hand, it need not wait although others failed.
+        server.stats.persistence.rewrite_failures = 0;
+        "Background append only file rewriting scheduled"
+    } else {
+        server.rewrite_aof().map_err(|_| {
+            CmdError::err(
+                "Can't execute an AOF background rewriting. Please check the server logs for \
+                 more information.",
+            )
+        })?;
+        "Background append only file rewriting started"
+    };
+    server.reply(id).simple(status);
+    REPLIED
 }
 
 fn bgsave(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
@@ -143,7 +160,7 @@ fn bgsave(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
     }
     server
         .save_in_background()
-        .map_err(|()| CmdError::line(b"ERR".to_vec()))?;
+        .map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     server.reply(id).simple("Background saving started");
     REPLIED
 }

@@ -584,7 +584,7 @@ fn set(ctx: &mut Ctx) -> CmdResult {
         ctx.reply.ok();
     } else if !matches!(ttl, Ttl::At(_)) {
         // Nobody reads the replies of a replica or the AOF.
-        let mut argv = vec![&b"SET"[..], key, bytes];
+        let mut argv = vec![ctx.args.argv()[0], key, bytes];
         argv.extend(
             words
                 .iter()

@@ -62,6 +62,8 @@ pub(super) struct Conn {
     out_written: usize,
     /// Bytes of all chunks that are not.
     pub out_bytes: usize,
+    /// Where the log has to be on disk before they are written; 0: anywhere.
+    pub hold_until: u64,
     /// What the client was last told of `out_bytes`.
     pub told_bytes: usize,
     pub closing: Closing,
@@ -98,6 +100,7 @@ impl Conn {
             out: VecDeque::new(),
             out_written: 0,
             out_bytes: 0,
+            hold_until: 0,
             told_bytes: 0,
             closing: Closing::No,
             unauthenticated,

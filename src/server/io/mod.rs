@@ -17,6 +17,7 @@ pub use driver::{Driver, Epoll};
 pub use reactor::Reactor;
 pub use stream::{Listener, Stream};
 
+use crate::aof::Alarm;
 use crate::engine::{ClientId, Server};
 
 /// What all I/O threads share.
@@ -29,6 +30,22 @@ pub struct Shared {
     listeners: Mutex<Option<Vec<Listener>>>,
     /// `proto-max-bulk-len`, for those that parse without the lock.
     bulk_bytes_max: AtomicU64,
+}
+
+/// What the disk of the append-only file does, told to the I/O threads.
+pub struct DiskAlarm(pub std::sync::Weak<Shared>);
+
+impl Alarm for DiskAlarm {
+    fn durable(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.wake_all();
+        }
+    }
+
+    fn fatal(&self) {
+        super::log::flush();
+        std::process::exit(1);
+    }
 }
 
 struct Mailbox {

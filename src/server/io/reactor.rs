@@ -54,6 +54,10 @@ pub struct Reactor<D: Driver> {
     batch: Batch,
     /// Empty reply buffers.
     pool: Vec<Vec<u8>>,
+    /// Connections whose output waits for the log to be on disk.
+    held: Vec<usize>,
+    /// Up to where it is.
+    durable: u64,
     /// Connections to read from in the next turn without waiting for an event.
     again: Vec<usize>,
     /// Connections whose client has to be looked at in this turn.
@@ -101,6 +105,8 @@ impl<D: Driver> Reactor<D> {
             arena_used: 0,
             batch: Batch::default(),
             pool: Vec::new(),
+            held: Vec::new(),
+            durable: u64::MAX,
             again: Vec::new(),
             dirty: Vec::new(),
             long: Vec::new(),
@@ -283,6 +289,14 @@ impl<D: Driver> Reactor<D> {
             cron.run(&mut server);
         }
         blocking::end_waits(&mut server);
+        self.resume(&mut server);
+        let errand = match server.shutdown {
+            ShutdownState::None => server.flush_aof_after(),
+            ShutdownState::Exit(_) => {
+                server.flush_aof(true);
+                None
+            }
+        };
         self.evicting = server.clients.wants_eviction();
         self.collect(&mut server);
         if self.cron.is_some() {
@@ -303,6 +317,12 @@ impl<D: Driver> Reactor<D> {
         self.batch.clear();
         self.arena_used = 0;
         others.into_iter().for_each(|thread| shared.wake(thread));
+        if let Some(errand) = errand {
+            self.durable = errand.run();
+            self.release();
+            let others = (0..shared.threads.len()).filter(|thread| *thread != self.index);
+            others.for_each(|thread| shared.wake(thread));
+        }
         self.flush();
         match exit {
             ShutdownState::None => None,
@@ -345,8 +365,8 @@ impl<D: Driver> Reactor<D> {
         }
     }
 
-    /// Under the lock: takes the output of all clients that have some.
-    fn collect(&mut self, server: &mut Server) {
+    /// Under the lock: looks at clients that something was done to.
+    fn resume(&mut self, server: &mut Server) {
         for index in self.batch.conns() {
             // As mark_dirty, of which the borrow of the batch keeps us.
             if let Some(Some(conn)) = self.conns.get_mut(index)
@@ -359,6 +379,17 @@ impl<D: Driver> Reactor<D> {
             self.look_at_scheduled(server, id);
         }
         tracking::end_turn(server);
+    }
+
+    /// Under the lock: takes the output of all clients that have some. It may
+    /// show what is in the log but not on disk yet; then it waits.
+    fn collect(&mut self, server: &mut Server) {
+        if server.shutdown != ShutdownState::None {
+            server.aof.wait_for_disk();
+        }
+        let hold_until = server.aof.barrier().unwrap_or(0);
+        self.durable = server.aof.durable();
+        self.release();
         for id in server.clients.take_pushes(self.index, PUSHES_PER_TURN) {
             let token = server.clients.get(id).map(|client| client.raw.token);
             if let Some(index) =
@@ -385,6 +416,7 @@ impl<D: Driver> Reactor<D> {
             if conn.out_bytes == 0 {
                 conn.out_bytes = client.output.len();
                 client.output.take(&mut conn.out);
+                conn.hold_until = hold_until;
                 if conn.out_bytes > 0 {
                     client.active_ns = server.now_ns;
                 } else if let Some(crate::resp::Chunk::Owned(unused)) = conn.out.pop_back() {
@@ -397,6 +429,13 @@ impl<D: Driver> Reactor<D> {
         // What resumed clients have left scheduled comes next turn.
         if server.clients.has_scheduled(self.index) {
             self.shared.wake(self.index);
+        }
+    }
+
+    /// Has the output written that the disk has caught up with.
+    fn release(&mut self) {
+        for index in std::mem::take(&mut self.held) {
+            self.mark_dirty(index);
         }
     }
 
@@ -469,7 +508,10 @@ impl<D: Driver> Reactor<D> {
             self.close(index);
             return flushed;
         }
-        if conn.out_bytes > 0 && !conn.write_blocked {
+        let held = conn.out_bytes > 0 && conn.hold_until > self.durable;
+        if held {
+            self.held.push(index);
+        } else if conn.out_bytes > 0 && !conn.write_blocked {
             match conn.flush(&mut self.pool) {
                 Ok(bytes) => {
                     flushed.bytes = bytes;
@@ -494,7 +536,7 @@ impl<D: Driver> Reactor<D> {
         if conn.told_bytes != conn.out_bytes {
             self.report.push(index);
         }
-        flushed.unfinished = !finished && !conn.write_blocked;
+        flushed.unfinished = !finished && !held && !conn.write_blocked;
         let more_input = !conn.waiting
             && !conn.ended
             && conn.closing == Closing::No

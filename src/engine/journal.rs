@@ -1,0 +1,105 @@
+//! What changed, as commands, on the way to those who repeat it: the
+//! append-only file, and replicas.
+//!
+//! The executor adds the commands of one unit of execution (a command of a
+//! client, a transaction, a turn of active expiry) and ends the unit; only
+//! then they go out, framed by MULTI and EXEC where they have to be repeated
+//! together.
+
+use super::server::Server;
+use crate::aof::append_command;
+use crate::keyspace::DbIndex;
+
+/// Somebody who repeats what was executed.
+pub trait Sink {
+    /// The next command, in the form of the protocol, and the database that it
+    /// is for: a SELECT has to go before it when that is another than before.
+    fn feed(&mut self, db: DbIndex, command: &[u8], now_s: i64);
+}
+
+/// The commands of the unit that runs.
+#[derive(Default, Debug)]
+pub struct Journal {
+    bytes: Vec<u8>,
+    /// The database of each command, and where it ends in `bytes`.
+    commands: Vec<(DbIndex, usize)>,
+}
+
+/// Room that is kept for the next unit, bytes.
+const KEPT_BYTES: usize = 64 * 1024;
+
+impl Journal {
+    /// Adds a command.
+    #[inline]
+    pub fn push<'a>(&mut self, db: DbIndex, argv: impl ExactSizeIterator<Item = &'a [u8]>) {
+        append_command(&mut self.bytes, argv);
+        self.commands.push((db, self.bytes.len()));
+    }
+
+    /// Whether nothing was added since the last unit ended.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.commands.clear();
+        self.commands.shrink_to(KEPT_BYTES / 16);
+    }
+}
+
+/// How the commands of a unit belong together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// Several are a transaction.
+    Whole,
+    /// Each is its own: keys that expired or were evicted.
+    Loose,
+}
+
+impl Server {
+    /// Whether anybody repeats what is executed.
+    #[inline]
+    pub fn is_repeated(&self) -> bool {
+        self.keyspace.effects.record_expired
+    }
+
+    /// Finds out again whether anybody does.
+    pub fn note_listeners(&mut self) {
+        self.keyspace.effects.record_expired = self.aof.is_on();
+    }
+
+    /// Sends out what the unit that has ended executed.
+    #[inline]
+    pub fn end_unit(&mut self, unit: Unit) {
+        if !self.journal.is_empty() {
+            self.send_unit(unit);
+        }
+    }
+
+    fn send_unit(&mut self, unit: Unit) {
+        let mut journal = std::mem::take(&mut self.journal);
+        let now_s = self.clock_unix_ms() / 1000;
+        let sinks: [&mut dyn Sink; 1] = [&mut self.aof];
+        for sink in sinks {
+            let transaction = unit == Unit::Whole && journal.commands.len() > 1;
+            // Its databases are those of the first and the last command, so
+            // that a SELECT never stands alone.
+            if let (true, Some((db, _))) = (transaction, journal.commands.first()) {
+                sink.feed(*db, b"*1\r\n$5\r\nMULTI\r\n", now_s);
+            }
+            let mut start = 0;
+            for (db, end) in &journal.commands {
+                sink.feed(*db, &journal.bytes[start..*end], now_s);
+                start = *end;
+            }
+            if let (true, Some((db, _))) = (transaction, journal.commands.last()) {
+                sink.feed(*db, b"*1\r\n$4\r\nEXEC\r\n", now_s);
+            }
+        }
+        journal.clear();
+        self.journal = journal;
+    }
+}

@@ -1,0 +1,36 @@
+//! From a call to what AOF and replicas repeat: the command as it came, if it
+//! changed anything, or what its handler said to repeat instead; before it the
+//! deletion of keys that were found expired.
+
+use crate::command::ctx::Propagation;
+use crate::engine::{ClientId, Server};
+use crate::keyspace::DbIndex;
+
+/// A key was deleted because its time had come.
+pub(super) fn expired(server: &mut Server, db: DbIndex, key: &[u8]) {
+    let name: &[u8] = if server.config.lazyfree_lazy_expire {
+        b"UNLINK"
+    } else {
+        b"DEL"
+    };
+    server.journal.push(db, [name, key].into_iter());
+}
+
+/// A call has run; `changes` is what it counted.
+pub(super) fn called(server: &mut Server, id: ClientId, argv: &[&[u8]], changes: u64) {
+    let Some(db) = server.clients.get(id).map(|client| client.db) else {
+        return;
+    };
+    match std::mem::take(&mut server.propagation) {
+        Propagation::Verbatim => {
+            if changes > 0 {
+                server.journal.push(db, argv.iter().copied());
+            }
+        }
+        Propagation::As(commands) => {
+            for command in commands {
+                server.journal.push(db, command.iter().map(|arg| &arg[..]));
+            }
+        }
+    }
+}
