@@ -144,13 +144,10 @@ fn full_count(ctx: &mut Ctx) -> Result<Option<u64>, CmdError> {
 
 fn xinfo_stream(ctx: &mut Ctx) -> CmdResult {
     let key = ctx.args.key()?;
-    let mut options = ctx.args.clone();
     // Redis: the key is looked at before the options.
-    let found = ctx.db.read::<Stream>(key)?.is_some();
-    if !found {
+    if ctx.db.read::<Stream>(key)?.is_none() {
         return Err(CmdError::NoSuchKey);
     }
-    std::mem::swap(&mut ctx.args, &mut options);
     let full = full_count(ctx)?;
     let Some(stream) = ctx.db.view::<Stream>(key) else {
         return Err(CmdError::NoSuchKey);

@@ -19,6 +19,8 @@ use crate::util::size_class::size_class;
 const DELETED: i64 = 1;
 /// The entry has the fields of the master entry.
 const SAME_FIELDS: i64 = 2;
+/// Elements of an entry beside its texts, at most.
+const ENTRY_ITEMS_MAX: usize = 5;
 /// Bytes that a block may have (Redis: STREAM_LISTPACK_MAX_SIZE).
 pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 
@@ -122,8 +124,7 @@ impl Block {
         let head = self.head();
         let same = self.has_fields(&head, pairs);
         let fields = pairs.len() / 2;
-        // Numbers of fields rarely exceed this, so nothing is allocated.
-        let mut items = smallvec(pairs.len());
+        let mut items = Vec::with_capacity(pairs.len() + ENTRY_ITEMS_MAX);
         items.push(Item::Int(if same { SAME_FIELDS } else { 0 }));
         items.push(Item::Int(id.ms.wrapping_sub(block_id.ms).cast_signed()));
         items.push(Item::Int(id.seq.wrapping_sub(block_id.seq).cast_signed()));
@@ -214,11 +215,6 @@ impl Block {
         self.0.check_invariants();
         assert!(self.is_sound(), "not a block");
     }
-}
-
-/// Room for an entry of so many texts.
-fn smallvec(texts: usize) -> Vec<Item<'static>> {
-    Vec::with_capacity(texts + 5)
 }
 
 fn check(items: &mut listpack::Iter<'_>) -> Option<()> {

@@ -4,7 +4,7 @@ use std::collections::btree_map::{self, BTreeMap};
 use std::sync::Arc;
 
 use super::StreamId;
-use super::block::{Backward, Block, Entry, Forward, StreamLimits};
+use super::block::{BLOCK_BYTES_MAX, Backward, Block, Entry, Forward, StreamLimits};
 
 /// Why an entry cannot be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,7 +95,7 @@ impl Log {
         let bytes = pairs
             .iter()
             .fold(0usize, |sum, text| sum.saturating_add(text.len()));
-        if bytes > super::block::BLOCK_BYTES_MAX - BLOCK_SLACK_BYTES {
+        if bytes > BLOCK_BYTES_MAX {
             return Err(AddError::TooLarge);
         }
         match self.blocks.last_entry() {
@@ -324,9 +324,6 @@ impl Log {
         count == self.len && before.is_none_or(|last| last <= self.last_id)
     }
 }
-
-/// What a block needs beside the texts of its entries, at most: far more.
-const BLOCK_SLACK_BYTES: usize = 0;
 
 /// Entries in their order.
 #[derive(Clone)]
