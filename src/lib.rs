@@ -10,8 +10,8 @@
 //! 3. **No fork, no stall.** Nothing whose cost grows with the keyspace or
 //!    with one huge value runs in one go under the lock: growth, expiry,
 //!    freeing go in slices or in the background.
-//! 4. **Acknowledged means kept** as far as `appendfsync` promises; until
-//!    there is persistence, nothing pretends to be on disk.
+//! 4. **Acknowledged means kept** as far as `appendfsync` promises: with
+//!    `always` no reply leaves before what it tells of is on disk.
 //! 5. **A handler is pure**: it does no I/O, reads no clock, sees no other
 //!    client's socket. The same function will serve clients, MULTI, Lua, AOF
 //!    replay, replication and tests. The one exception is MIGRATE, which by its

@@ -172,21 +172,21 @@ directives! {
 
     // Limits.
     /// Memory for data and clients; 0: no limit.
-    maxmemory_bytes: u64 = 0, "maxmemory" unsigned_memory(0, u64::MAX) LATER => MaxMemory;
+    maxmemory_bytes: u64 = 0, "maxmemory" unsigned_memory(0, u64::MAX) 0 => MaxMemory;
     /// What gives way at the limit.
     maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Noeviction,
-        "maxmemory-policy" one_of() LATER;
+        "maxmemory-policy" one_of() 0;
     /// Keys looked at to find one to evict.
-    maxmemory_samples: u32 = 5, "maxmemory-samples" int(1, i32::MAX) LATER;
+    maxmemory_samples: u32 = 5, "maxmemory-samples" int(1, i32::MAX) 0;
     /// How much time eviction takes, 0 to 100.
-    maxmemory_eviction_tenacity: u32 = 10, "maxmemory-eviction-tenacity" int(0, 100) LATER;
+    maxmemory_eviction_tenacity: u32 = 10, "maxmemory-eviction-tenacity" int(0, 100) 0;
     /// Memory of all clients together; 0: no limit, negative: percent of `maxmemory`.
     maxmemory_clients: i64 = 0,
         "maxmemory-clients" memory_or_percent(-100, i64::MAX) 0 => MaxMemoryClients;
     /// How slowly the access counter grows.
-    lfu_log_factor: u32 = 10, "lfu-log-factor" int(0, i32::MAX) LATER;
+    lfu_log_factor: u32 = 10, "lfu-log-factor" int(0, i32::MAX) 0;
     /// Minutes after which the access counter loses one.
-    lfu_decay_min: u32 = 1, "lfu-decay-time" int(0, i32::MAX) LATER;
+    lfu_decay_min: u32 = 1, "lfu-decay-time" int(0, i32::MAX) 0;
     /// Unparsed input that a client may have.
     client_query_buffer_limit_bytes: u64 = 1 << 30,
         "client-query-buffer-limit" unsigned_memory(1 << 20, i64::MAX) 0;
@@ -205,7 +205,7 @@ directives! {
     /// Work put into finding expired keys, 1 to 10.
     active_expire_effort: u32 = 1, "active-expire-effort" int(1, 10) 0;
     /// Free evicted values in the background.
-    lazyfree_lazy_eviction: bool = false, "lazyfree-lazy-eviction" yes_no() LATER;
+    lazyfree_lazy_eviction: bool = false, "lazyfree-lazy-eviction" yes_no() 0;
     /// Free expired values in the background.
     lazyfree_lazy_expire: bool = false, "lazyfree-lazy-expire" yes_no() 0;
     /// Free overwritten values in the background.

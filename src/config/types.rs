@@ -228,6 +228,11 @@ impl MaxmemoryPolicy {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
 
+    /// Whether chance decides.
+    pub fn is_random(self) -> bool {
+        matches!(self, Self::VolatileRandom | Self::AllkeysRandom)
+    }
+
     /// Whether access times decide.
     pub fn is_lru(self) -> bool {
         matches!(self, Self::VolatileLru | Self::AllkeysLru)

@@ -673,6 +673,30 @@ impl<E: Element> Table<E> {
         cursor
     }
 
+    /// Visits elements that stand together somewhere, about `count`, until
+    /// `visit` answers false: a sample where any will do.
+    pub fn sample(
+        &self,
+        rng: &mut impl Rng,
+        count: usize,
+        mut visit: impl FnMut(E::View<'_>) -> bool,
+    ) {
+        let mut cursor = rng.random::<u64>() >> 16;
+        let (mut seen, mut go_on) = (0, self.len > 0);
+        for _ in 0..count * 4 {
+            if seen >= count || !go_on {
+                return;
+            }
+            self.prefetch_ahead(cursor);
+            cursor = self.scan_marked(cursor, 0, |element| {
+                if go_on && seen < count {
+                    seen += 1;
+                    go_on = visit(element);
+                }
+            });
+        }
+    }
+
     /// A random element; each is as likely as any other.
     pub fn random(&self, rng: &mut impl Rng) -> Option<E::View<'_>> {
         self.random_loc(rng).map(|loc| self.entry(loc))

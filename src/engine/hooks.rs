@@ -56,6 +56,9 @@ impl Server {
     /// # Errors
     /// With Redis's text for CONFIG SET; nothing has changed then.
     pub fn apply_effect(&mut self, effect: Effect) -> Result<(), String> {
+        if effect == Effect::MaxMemory {
+            self.warn_of_maxmemory();
+        }
         match &mut self.hooks.apply {
             Some(apply) => apply(&self.config, effect),
             None => Ok(()),
@@ -70,6 +73,18 @@ impl Server {
         match &self.hooks.spawn {
             Some(spawn) => spawn(name, task),
             None => Err("there is no process around the engine".into()),
+        }
+    }
+
+    /// Says so when the limit is below what is used already.
+    fn warn_of_maxmemory(&self) {
+        let (limit, used) = (self.config.maxmemory_bytes, crate::stats::used::bytes());
+        if limit > 0 && limit < used {
+            tracing::warn!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than \
+                 the current memory usage ({used}). This will result in key eviction and/or the \
+                 inability to accept new write commands depending on the maxmemory-policy."
+            );
         }
     }
 

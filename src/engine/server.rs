@@ -18,8 +18,9 @@ use super::transactions::Watchers;
 use crate::acl::{AclLog, Users};
 use crate::command::ctx::Propagation;
 use crate::command::registry::Registry;
-use crate::config::Config;
+use crate::config::{Config, MaxmemoryPolicy};
 use crate::keyspace::Keyspace;
+use crate::keyspace::evict::Evictor;
 use crate::resp::Reply;
 use crate::stats::Stats;
 use crate::util::clock::Clock;
@@ -98,6 +99,14 @@ pub struct Server {
     pub pause: Option<PauseState>,
     /// What is being saved.
     pub saving: Saving,
+    /// Chooses keys to evict.
+    pub evictor: Evictor,
+    /// The policy that its candidates were chosen by.
+    pub evictor_policy: MaxmemoryPolicy,
+    /// Memory is full, and nothing may go.
+    pub out_of_memory: bool,
+    /// Keys are still to be evicted, a few at a time.
+    pub evicting: bool,
     /// Stopping.
     pub shutdown: ShutdownState,
     /// Stopping soon, by a signal.
@@ -184,6 +193,10 @@ impl Server {
             replication_id,
             pause: None,
             saving: Saving::default(),
+            evictor: Evictor::default(),
+            evictor_policy: config.maxmemory_policy,
+            out_of_memory: false,
+            evicting: false,
             shutdown: ShutdownState::None,
             signalled: Signalled::default(),
             running: None,

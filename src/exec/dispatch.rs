@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{blocking, monitor, multi, permitted, settle, tracking};
+use super::{blocking, evict, monitor, multi, permitted, settle, tracking};
 use crate::command::ctx::{Args, Caller, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
@@ -73,13 +73,17 @@ fn run_now(
     argv: &[&[u8]],
     shared: &[Bytes],
 ) -> Outcome {
-    let Some(client) = server.clients.get(id) else {
+    if server.clients.get(id).is_none() {
         return Outcome::Executed;
-    };
+    }
     if lookup == Lookup::UnknownCommand && is_http(argv) {
         server.refuse_http(id);
         return Outcome::Executed;
     }
+    evict::make_room(server);
+    let Some(client) = server.clients.get(id) else {
+        return Outcome::Executed;
+    };
     let checked = gates::check(server, client, argv, lookup);
     let mark = begin_reply(server.client(id));
     match checked {

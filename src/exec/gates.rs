@@ -52,6 +52,7 @@ pub fn check(
     passage.authenticated()?;
     passage.allowed_in_multi()?;
     passage.permitted()?;
+    passage.has_memory()?;
     passage.can_be_saved()?;
     passage.disk_works()?;
     passage.allowed_to_subscribers()?;
@@ -125,6 +126,26 @@ impl Passage<'_> {
             "LOADING",
             "Redis is loading the dataset in memory",
         ))
+    }
+
+    /// With memory full, nothing runs that needs more of it: neither a command
+    /// of that kind, nor queueing anything in a transaction.
+    #[inline]
+    fn has_memory(&self) -> Result<(), CmdError> {
+        if !self.server.out_of_memory {
+            return Ok(());
+        }
+        let in_multi = self.client.flags.has(Flags::MULTI);
+        let queued = match &self.client.transaction {
+            Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
+            _ => 0,
+        };
+        let needs_memory = (self.command.flags | queued) & flag::DENYOOM != 0
+            || (in_multi && !self.command.has(flag::UNQUEUED));
+        if needs_memory {
+            return Err(CmdError::OutOfMemory);
+        }
+        Ok(())
     }
 
     /// Nobody may believe that data are safe when snapshots fail.

@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod dispatch;
+pub mod evict;
 pub mod gates;
 pub mod monitor;
 pub mod multi;

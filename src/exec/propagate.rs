@@ -8,11 +8,16 @@ use crate::keyspace::DbIndex;
 
 /// A key was deleted because its time had come.
 pub(super) fn expired(server: &mut Server, db: DbIndex, key: &[u8]) {
-    let name: &[u8] = if server.config.lazyfree_lazy_expire {
-        b"UNLINK"
-    } else {
-        b"DEL"
-    };
+    deleted(server, db, key, server.config.lazyfree_lazy_expire);
+}
+
+/// A key was deleted because memory is full.
+pub(super) fn evicted(server: &mut Server, db: DbIndex, key: &[u8]) {
+    deleted(server, db, key, server.config.lazyfree_lazy_eviction);
+}
+
+fn deleted(server: &mut Server, db: DbIndex, key: &[u8], in_background: bool) {
+    let name: &[u8] = if in_background { b"UNLINK" } else { b"DEL" };
     server.journal.push(db, [name, key].into_iter());
 }
 

@@ -70,6 +70,7 @@ fn settle_effect(server: &mut Server, effect: Effect) {
         Effect::AllFlushed => server.saved_is_void(),
         Effect::Event(db, event, key) => server.notify(db, event, &key),
         Effect::Expired(db, key) => propagate::expired(server, db, &key),
+        Effect::Evicted(db, key) => propagate::evicted(server, db, &key),
     }
 }
 

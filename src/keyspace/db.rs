@@ -421,6 +421,26 @@ impl<'a> DbRef<'a> {
         edit.changed(event);
     }
 
+    /// A key, whether or not its time has come, without a trace.
+    pub(super) fn look_at_all(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let loc = self.table().find(self.keyspace.hash(key), key)?;
+        Some(self.table().entry(loc))
+    }
+
+    /// Deletes a key because memory is full; true when it was there.
+    pub(super) fn evict(&mut self, key: &[u8], in_background: bool) -> bool {
+        let Some(loc) = self.table().find(self.keyspace.hash(key), key) else {
+            return false;
+        };
+        self.before_change_at(loc);
+        let entry = self.table_mut().remove(loc);
+        self.keyspace.effects.evicted(self.index, key);
+        if in_background || self.keyspace.in_snapshot() {
+            self.keyspace.free_entry(entry);
+        }
+        true
+    }
+
     /// Deletes a live key; true when it was there.
     pub fn remove(&mut self, key: &[u8], event: Event) -> bool {
         match self.find(key) {

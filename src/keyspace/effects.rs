@@ -142,6 +142,10 @@ pub mod event {
         class: class::NEW,
         name: "new",
     };
+    pub const EVICTED: Event = Event {
+        class: class::EVICTED,
+        name: "evicted",
+    };
     pub const EXPIRED: Event = Event {
         class: class::EXPIRED,
         name: "expired",
@@ -159,6 +163,8 @@ pub enum Effect {
     Event(DbIndex, Event, Box<[u8]>),
     /// A key was deleted because it expired: replicas and the AOF get a DEL.
     Expired(DbIndex, Box<[u8]>),
+    /// A key was deleted because memory is full: the same.
+    Evicted(DbIndex, Box<[u8]>),
     /// A database was emptied or exchanged.
     Flushed(DbIndex),
     /// All keys of a database, or of all, were asked to go.
@@ -224,6 +230,17 @@ impl Effects {
     fn lost(&mut self, db: DbIndex, key: &[u8]) {
         if self.record_lost {
             self.log.push(Effect::Lost(db, key.into()));
+        }
+    }
+
+    /// A key was deleted because memory is full.
+    pub fn evicted(&mut self, db: DbIndex, key: &[u8]) {
+        if self.record_touched {
+            self.log.push(Effect::Lapsed(db, key.into()));
+        }
+        self.event(db, event::EVICTED, key);
+        if self.record_expired {
+            self.log.push(Effect::Evicted(db, key.into()));
         }
     }
 

@@ -47,6 +47,7 @@ impl LazyFree {
                     Trash::Members(table) => table.len() as u64,
                 };
                 drop(item);
+                crate::stats::used::publish();
                 counters.0.fetch_sub(count, Ordering::Relaxed);
                 counters.1.fetch_add(count, Ordering::Relaxed);
             }

@@ -10,6 +10,7 @@ mod db;
 mod edit;
 pub mod effects;
 pub mod entry;
+pub mod evict;
 pub mod expire;
 pub mod lazyfree;
 pub mod snapshot;

@@ -11,6 +11,8 @@ use crate::keyspace::expire::{ExpireCycle, ExpireEffort};
 const CLIENTS_MIN: usize = 5;
 /// Clients per run from which `dynamic-hz` raises the frequency.
 const CLIENTS_PER_RUN_MAX: usize = 200;
+/// Rest between two rounds of eviction when nobody sends commands.
+const EVICTION_REST: Duration = Duration::from_millis(1);
 /// Highest frequency.
 const HZ_MAX: u32 = 500;
 
@@ -60,6 +62,10 @@ impl Cron {
             sample(server);
         }
         self.clients(server);
+        crate::exec::evict::make_room(server);
+        if server.evicting {
+            self.due = now + EVICTION_REST;
+        }
         server.save_if_due();
         server.rewrite_aof_if_due();
         server.peers.close_unused(server.keyspace.now_ms / 1000);
@@ -111,6 +117,7 @@ fn sample(server: &mut Server) {
     let now_ns = server.now_ns;
     server.stats.sample_rates(now_ns);
     server.look_at_memory();
+    crate::stats::used::correct();
     server.stats.cpu_times = system::process_times;
     server.stats.main_thread = system::thread_times();
 }

@@ -32,6 +32,9 @@ const RESERVED_FILES: u64 = 32;
 /// Watchdog periods are at least this many turns of cron.
 const WATCHDOG_TURNS_MIN: u64 = 2;
 
+/// A limit of memory below which somebody may have forgotten the unit, bytes.
+const MAXMEMORY_DOUBTFUL: u64 = 1024 * 1024;
+
 /// Why the server does not start; logged, then exit code 1.
 type Fatal = String;
 
@@ -227,6 +230,14 @@ impl Program {
         crash::configure(config.crash_log_enabled, config.use_exit_on_panic);
         log::set_role(Role::Master);
         config.maxclients = allow_files(config.maxclients)?;
+        if (1..MAXMEMORY_DOUBTFUL).contains(&config.maxmemory_bytes) {
+            tracing::warn!(
+                "WARNING: You specified a maxmemory value that is less than 1MB (current value is \
+                 {} bytes). Are you sure this is what you really want?",
+                config.maxmemory_bytes
+            );
+        }
+        crate::stats::used::correct();
         let listening = open_sockets(&config)?;
         let title_name = self.args.first().map_or(&b""[..], |name| name.as_bytes());
         let mut title = Title::take(&config, title_name);

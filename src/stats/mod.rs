@@ -8,6 +8,7 @@ pub mod memory;
 pub mod persistence;
 pub mod slowlog;
 pub mod sparkline;
+pub mod used;
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,7 @@ mod cuts;
 mod disk;
 mod faults;
 mod instance;
+mod interchange;
 mod kills;
 mod order;
 mod rewrites;

@@ -83,6 +83,7 @@ impl World {
             Effect::Expired(db, key) => format!("{}-{}", db.get(), text(key)),
             Effect::Emptied => "~*".to_owned(),
             Effect::AllFlushed => "void".to_owned(),
+            Effect::Evicted(db, key) => format!("{}!{}", db.get(), text(key)),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
             Effect::Lost(db, key) => format!("{}?{}", db.get(), text(key)),
@@ -160,7 +161,7 @@ fn expiries_propagate_as_points_in_time() {
     // A source decides for those who follow it.
     world.run("SET a 1");
     world.keyspace.hide_expired = true;
-    world.check("PEXPIREAT a 5", "0~a 0:expire=a", "PEXPIREAT a 5", 1);
+    world.check("PEXPIREAT a 5", "0~a 0:expire=a", "verbatim", 1);
     world.check("EXISTS a", "0:keymiss=a", "verbatim", 0);
     world.keyspace.hide_expired = false;
     world.check("EXISTS a", "0-a 0:expired=a 0~a 0:keymiss=a", "verbatim", 0);

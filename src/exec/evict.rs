@@ -1,0 +1,132 @@
+//! Room for the next command when `maxmemory` is reached:
+//! <https://redis.io/docs/latest/develop/reference/eviction/>.
+
+use std::time::{Duration, Instant};
+
+use super::settle;
+use crate::config::MaxmemoryPolicy;
+use crate::engine::Server;
+use crate::stats::used;
+
+/// Keys between two looks at the clock.
+const KEYS_PER_LOOK: usize = 16;
+
+/// Whether there is room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Room {
+    Enough,
+    /// Keys are still to go; it goes on later.
+    Soon,
+    None,
+}
+
+/// Evicts keys until memory is below its limit again. Afterwards
+/// `server.out_of_memory` says whether commands that need memory may run.
+#[inline]
+pub fn make_room(server: &mut Server) {
+    if server.config.maxmemory_bytes > 0 {
+        make_room_now(server);
+    } else {
+        server.out_of_memory = false;
+    }
+}
+
+fn make_room_now(server: &mut Server) {
+    if server.stats.persistence.loading || server.pause.is_some() {
+        // Redis: it counts as enough.
+        server.out_of_memory = false;
+        return;
+    }
+    let room = if excess_bytes(server) == 0 {
+        Room::Enough
+    } else {
+        evict(server)
+    };
+    server.out_of_memory = room == Room::None;
+    server.evicting = room == Room::Soon;
+    let (now_ns, eviction) = (server.now_ns, &mut server.stats.eviction);
+    match room {
+        Room::Enough => {
+            if let Some(since_ns) = eviction.exceeded_since_ns.take() {
+                eviction.exceeded_us += now_ns.saturating_sub(since_ns) / 1000;
+            }
+        }
+        Room::Soon | Room::None => {
+            eviction.exceeded_since_ns.get_or_insert(now_ns);
+        }
+    }
+}
+
+/// Bytes above the limit. What waits to be written to the log does not count:
+/// it would grow with each key that is evicted.
+fn excess_bytes(server: &Server) -> u64 {
+    let used = used::bytes().saturating_sub(server.aof.buffer_capacity() as u64);
+    used.saturating_sub(server.config.maxmemory_bytes)
+}
+
+#[cold]
+fn evict(server: &mut Server) -> Room {
+    if server.config.maxmemory_policy == MaxmemoryPolicy::Noeviction {
+        return Room::None;
+    }
+    let start = Instant::now();
+    let limit = time_limit(server.config.maxmemory_eviction_tenacity);
+    let in_background = server.config.lazyfree_lazy_eviction;
+    let (policy, samples) = (
+        server.config.maxmemory_policy,
+        server.config.maxmemory_samples as usize,
+    );
+    if server.evictor_policy != policy {
+        server.evictor_policy = policy;
+        server.evictor.forget();
+    }
+    let mut room = Room::Enough;
+    let mut keys = 0;
+    while excess_bytes(server) > 0 {
+        let (keyspace, rng) = (&mut server.keyspace, &mut server.rng);
+        if !server
+            .evictor
+            .evict_one(keyspace, policy, samples, rng, in_background)
+        {
+            room = wait_for_the_background(server, start, limit);
+            break;
+        }
+        server.stats.eviction.keys += 1;
+        settle::settle(server);
+        keys += 1;
+        if keys % KEYS_PER_LOOK == 0 && start.elapsed() > limit {
+            room = Room::Soon;
+            break;
+        }
+    }
+    let spent_ms = start.elapsed().as_millis() as i64;
+    let threshold_ms = server.config.latency_monitor_threshold_ms;
+    let now_s = server.keyspace.now_ms / 1000;
+    let latency = &mut server.stats.latency;
+    latency.add_if_needed("eviction-cycle", spent_ms, threshold_ms, now_s);
+    room
+}
+
+/// When nothing is left to evict, something may still be on its way out.
+fn wait_for_the_background(server: &Server, start: Instant, limit: Duration) -> Room {
+    while server.keyspace.lazyfree.pending() > 0 && start.elapsed() < limit {
+        if excess_bytes(server) == 0 {
+            return Room::Enough;
+        }
+        std::thread::sleep(limit.min(Duration::from_millis(1)));
+    }
+    if excess_bytes(server) == 0 {
+        return Room::Enough;
+    }
+    Room::None
+}
+
+/// How long eviction may keep everybody waiting (`maxmemory-eviction-tenacity`).
+fn time_limit(tenacity: u32) -> Duration {
+    match tenacity {
+        0..=10 => Duration::from_micros(50 * u64::from(tenacity)),
+        // Redis: 15 % more for each step.
+        11..100 => Duration::from_micros((500.0 * 1.15f64.powi(tenacity as i32 - 10)) as u64),
+        _ => Duration::MAX,
+    }
+}

@@ -1,0 +1,263 @@
+//! Which key goes when memory is full:
+//! <https://redis.io/docs/latest/develop/reference/eviction/>.
+
+use rand::Rng;
+
+use super::entry::EntryRef;
+use super::{DbIndex, Keyspace};
+use crate::config::MaxmemoryPolicy;
+
+/// Keys that are kept in mind between samples.
+const POOL: usize = 16;
+
+/// A key that was sampled.
+struct Candidate {
+    /// The greater, the better it is to let go.
+    score: u64,
+    db: DbIndex,
+    key: Box<[u8]>,
+}
+
+/// Chooses keys to evict.
+#[derive(Default)]
+pub struct Evictor {
+    /// By score, the best last.
+    pool: Vec<Candidate>,
+    next_db: usize,
+}
+
+/// How a policy looks at keys.
+#[derive(Clone, Copy)]
+struct Rule {
+    policy: MaxmemoryPolicy,
+    samples: usize,
+}
+
+impl Rule {
+    fn takes(self, entry: EntryRef<'_>) -> bool {
+        self.policy.takes_all_keys() || entry.expire().is_some()
+    }
+
+    fn score(self, keyspace: &Keyspace, entry: EntryRef<'_>) -> u64 {
+        let (access, now_ms) = (&keyspace.access, keyspace.now_ms);
+        if self.policy.is_lru() {
+            u64::from(access.idle_seconds(entry.clock(), now_ms))
+        } else if self.policy.is_lfu() {
+            u64::from(255 - access.frequency(entry.clock(), now_ms).min(255))
+        } else {
+            let at_ms = entry.expire().unwrap_or(i64::MAX);
+            (i64::MAX - at_ms.max(0)).unsigned_abs()
+        }
+    }
+}
+
+impl Evictor {
+    /// Deletes the key that a policy chooses, `samples` of each database being
+    /// compared; false when there is none that may go. In the background, if
+    /// so wanted.
+    pub fn evict_one(
+        &mut self,
+        keyspace: &mut Keyspace,
+        policy: MaxmemoryPolicy,
+        samples: usize,
+        rng: &mut impl Rng,
+        in_background: bool,
+    ) -> bool {
+        let rule = Rule { policy, samples };
+        let chosen = if policy.is_random() {
+            self.random(keyspace, rule, rng)
+        } else {
+            self.best(keyspace, rule, rng)
+        };
+        match chosen {
+            Some((db, key)) => keyspace.select(db).evict(&key, in_background),
+            None => false,
+        }
+    }
+
+    /// Forgets the candidates, which another policy has chosen.
+    pub fn forget(&mut self) {
+        self.pool.clear();
+    }
+
+    fn best(
+        &mut self,
+        keyspace: &mut Keyspace,
+        rule: Rule,
+        rng: &mut impl Rng,
+    ) -> Option<(DbIndex, Box<[u8]>)> {
+        loop {
+            if !self.fill(keyspace, rule, rng) {
+                return None;
+            }
+            while let Some(candidate) = self.pool.pop() {
+                let mut db = keyspace.select(candidate.db);
+                // It may have gone, or lost its expiry, since.
+                let entry = db.look_at_all(&candidate.key);
+                if entry.is_some_and(|entry| rule.takes(entry)) {
+                    return Some((candidate.db, candidate.key));
+                }
+            }
+        }
+    }
+
+    /// Samples all databases; false when there is no key that may go.
+    fn fill(&mut self, keyspace: &Keyspace, rule: Rule, rng: &mut impl Rng) -> bool {
+        let mut any = false;
+        for (index, db) in keyspace.dbs() {
+            let table = db.table();
+            let all = rule.policy.takes_all_keys();
+            let there = if all { table.len() } else { table.expires() };
+            if there == 0 {
+                continue;
+            }
+            any = true;
+            if all || table.expires() * 2 > table.len() {
+                table.sample(rng, rule.samples, |entry| {
+                    if rule.takes(entry) {
+                        self.offer(rule.score(keyspace, entry), index, entry.key());
+                    }
+                    true
+                });
+            } else {
+                for _ in 0..rule.samples {
+                    if let Some(entry) = table.random_expiring(rng) {
+                        self.offer(rule.score(keyspace, entry), index, entry.key());
+                    }
+                }
+            }
+        }
+        any
+    }
+
+    /// Keeps a key in mind if it is better than one of those that are.
+    fn offer(&mut self, score: u64, db: DbIndex, key: &[u8]) {
+        let at = self
+            .pool
+            .partition_point(|candidate| candidate.score < score);
+        if at == 0 && self.pool.len() == POOL {
+            return;
+        }
+        let same = |candidate: &Candidate| candidate.db == db && *candidate.key == *key;
+        if self.pool.iter().any(same) {
+            return;
+        }
+        let key = key.into();
+        self.pool.insert(at, Candidate { score, db, key });
+        if self.pool.len() > POOL {
+            self.pool.remove(0);
+        }
+    }
+
+    fn random(
+        &mut self,
+        keyspace: &Keyspace,
+        rule: Rule,
+        rng: &mut impl Rng,
+    ) -> Option<(DbIndex, Box<[u8]>)> {
+        for _ in 0..keyspace.count() {
+            self.next_db = (self.next_db + 1) % keyspace.count();
+            let index = DbIndex::new(self.next_db);
+            let table = keyspace.db(index).table();
+            let entry = if rule.policy.takes_all_keys() {
+                table.random(rng)
+            } else {
+                table.random_expiring(rng)
+            };
+            if let Some(entry) = entry {
+                return Some((index, entry.key().into()));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::super::entry::NewValue;
+    use super::super::{Ttl, event};
+    use super::*;
+
+    fn filled(ttl: impl Fn(i64) -> Ttl) -> Keyspace {
+        let mut keyspace = Keyspace::new(2);
+        for i in 0..2000 {
+            // One second later each: the first are the longest idle.
+            keyspace.now_ms = i * 1000;
+            let db = keyspace.index(i % 2).unwrap();
+            let key = format!("key:{i}");
+            let value = NewValue::Int(i);
+            keyspace
+                .select(db)
+                .set(key.as_bytes(), value, ttl(i), event::SET);
+        }
+        keyspace
+    }
+
+    fn evicted(keyspace: &mut Keyspace, policy: MaxmemoryPolicy, count: usize) -> Vec<i64> {
+        let (mut evictor, mut rng) = (Evictor::default(), SmallRng::seed_from_u64(1));
+        for _ in 0..count {
+            assert!(evictor.evict_one(keyspace, policy, 10, &mut rng, false));
+        }
+        let gone = |i: &i64| {
+            let db = keyspace.index(i % 2).unwrap();
+            let key = format!("key:{i}");
+            !keyspace.select(db).contains(key.as_bytes())
+        };
+        (0..2000).filter(gone).collect()
+    }
+
+    #[test]
+    fn those_go_first_that_were_not_used_for_long() {
+        let mut keyspace = filled(|_| Ttl::Clear);
+        let gone = evicted(&mut keyspace, MaxmemoryPolicy::AllkeysLru, 500);
+        assert_eq!(gone.len(), 500);
+        let old = gone.iter().filter(|i| **i < 800).count();
+        assert!(old > 450, "{old}");
+    }
+
+    #[test]
+    fn those_go_first_that_expire_soonest() {
+        let mut keyspace = filled(|i| match i % 4 {
+            0 => Ttl::Clear,
+            _ => Ttl::At(10_000_000 + (2000 - i) * 1000),
+        });
+        let gone = evicted(&mut keyspace, MaxmemoryPolicy::VolatileTtl, 300);
+        assert!(gone.iter().all(|i| i % 4 != 0));
+        let soon = gone.iter().filter(|i| **i > 1200).count();
+        assert!(soon > 270, "{soon}");
+    }
+
+    #[test]
+    fn keys_that_do_not_expire_stay_under_a_volatile_policy() {
+        for policy in [
+            MaxmemoryPolicy::VolatileLru,
+            MaxmemoryPolicy::VolatileLfu,
+            MaxmemoryPolicy::VolatileRandom,
+            MaxmemoryPolicy::VolatileTtl,
+        ] {
+            let mut keyspace = filled(|i| match i % 100 {
+                0 => Ttl::At(100_000_000),
+                _ => Ttl::Clear,
+            });
+            let gone = evicted(&mut keyspace, policy, 20);
+            assert!(gone.iter().all(|i| i % 100 == 0), "{policy:?}");
+            let (mut evictor, mut rng) = (Evictor::default(), SmallRng::seed_from_u64(1));
+            assert!(!evictor.evict_one(&mut keyspace, policy, 5, &mut rng, true));
+        }
+    }
+
+    #[test]
+    fn everything_may_go() {
+        for policy in [
+            MaxmemoryPolicy::AllkeysLru,
+            MaxmemoryPolicy::AllkeysLfu,
+            MaxmemoryPolicy::AllkeysRandom,
+        ] {
+            let mut keyspace = filled(|_| Ttl::Clear);
+            assert_eq!(evicted(&mut keyspace, policy, 2000).len(), 2000);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `maxmemory`: what goes, what is refused, and what anybody is told.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use support::{Client, Server, wait};
+
+fn info(c: &mut Client, section: &str, name: &str) -> u64 {
+    let info = c.ask(&format!("INFO {section}"));
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(field, _)| *field == name);
+    found.expect("a field of INFO").1.parse().unwrap()
+}
+
+/// Sets the limit so many bytes above what is used now.
+fn limit_above(c: &mut Client, bytes: u64) -> u64 {
+    let limit = info(c, "memory", "used_memory") + bytes;
+    c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
+    limit
+}
+
+fn set(c: &mut Client, key: &str, bytes: usize) -> String {
+    c.command(&["SET", key, &"x".repeat(bytes)]);
+    c.reply()
+}
+
+const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.";
+
+#[test]
+fn writes_are_refused_without_a_policy() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    assert_eq!(set(&mut c, "before", 1_000_000), "+OK");
+    let limit = info(&mut c, "memory", "used_memory") - 500_000;
+    c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
+    server.wait_for_log("is smaller than the current memory usage");
+    c.check("SET k v", OOM);
+    c.check("INCR n", OOM);
+    c.check("LPUSH l a", OOM);
+    c.check("EXISTS k", ":0");
+    c.check("STRLEN before", ":1000000");
+    assert!(c.ask("INFO errorstats").contains("errorstat_OOM:count=3"));
+    // In transactions nothing can even be queued.
+    c.check("MULTI", "+OK");
+    c.check("GET before", OOM);
+    c.check(
+        "EXEC",
+        "-EXECABORT Transaction discarded because of previous errors.",
+    );
+    c.check("MULTI", "+OK");
+    c.check("DISCARD", "+OK");
+    c.check("DEL before", ":1");
+    c.check("SET k v", "+OK");
+    assert_eq!(info(&mut c, "stats", "evicted_keys"), 0);
+    c.check("CONFIG SET maxmemory 0", "+OK");
+}
+
+#[test]
+fn a_transaction_that_needs_memory_is_refused_as_a_whole() {
+    let server = Server::start(&[]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.check("MULTI", "+OK");
+    c.check("SET a 1", "+QUEUED");
+    other.check("CONFIG SET maxmemory 1", "+OK");
+    c.check(
+        "EXEC",
+        &format!("-EXECABORT Transaction discarded because of: {}", &OOM[1..]),
+    );
+    other.check("CONFIG SET maxmemory 0", "+OK");
+    c.check("EXISTS a", ":0");
+    c.check("MULTI", "+OK");
+    c.check("EXISTS a", "+QUEUED");
+    other.check("CONFIG SET maxmemory 1", "+OK");
+    c.check("EXEC", "*1 :0");
+}
+
+#[test]
+fn the_limit_holds_under_every_policy() {
+    for policy in [
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+    ] {
+        let server = Server::start(&["--maxmemory-policy", policy]);
+        let mut c = server.connect();
+        let limit = limit_above(&mut c, 2_000_000);
+        for number in 0..6000 {
+            c.command(&[
+                "SETEX",
+                &format!("key:{number}"),
+                "10000",
+                &"v".repeat(1000),
+            ]);
+        }
+        for _ in 0..6000 {
+            assert_eq!(c.reply(), "+OK", "{policy}");
+        }
+        let used = info(&mut c, "memory", "used_memory");
+        assert!(used < limit + 400_000, "{policy}: {used} of {limit}");
+        let (evicted, left) = (info(&mut c, "stats", "evicted_keys"), c.ask("DBSIZE"));
+        let left: u64 = left[1..].parse().unwrap();
+        assert_eq!(evicted + left, 6000, "{policy}");
+        assert!(left > 1000, "{policy}: {left}");
+    }
+}
+
+#[test]
+fn only_keys_that_expire_go_under_a_volatile_policy() {
+    let server = Server::start(&["--maxmemory-policy", "volatile-lru"]);
+    let mut c = server.connect();
+    for number in 0..200 {
+        set(&mut c, &format!("stays:{number}"), 1000);
+        let key = format!("goes:{number}");
+        set(&mut c, &key, 1000);
+        c.check(&format!("EXPIRE {key} 1000"), ":1");
+    }
+    limit_above(&mut c, 100_000);
+    let refused = (0..2000).find(|number| set(&mut c, &format!("new:{number}"), 1000) == OOM);
+    assert!(refused.is_some());
+    assert_eq!(info(&mut c, "stats", "evicted_keys"), 200);
+    c.check("EXISTS stays:0 stays:199", ":2");
+    c.check("EXISTS goes:0 goes:199", ":0");
+}
+
+#[test]
+fn evictions_are_told_to_subscribers_and_caches() {
+    let server = Server::start(&["--maxmemory-policy", "allkeys-random"]);
+    let (mut c, mut told) = (server.connect(), server.connect());
+    c.check("CONFIG SET notify-keyspace-events Ee", "+OK");
+    set(&mut c, "victim", 200_000);
+    told.ask("HELLO 3");
+    told.check("CLIENT TRACKING ON", "+OK");
+    told.ask("STRLEN victim");
+    told.ask("SUBSCRIBE __keyevent@0__:evicted");
+    let limit = info(&mut c, "memory", "used_memory") - 100_000;
+    c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
+    c.check("PING", "+PONG");
+    wait("the eviction", || {
+        (c.ask("EXISTS victim") == ":0").then_some(())
+    });
+    let messages = [told.reply(), told.reply()].join(" ");
+    assert!(messages.contains("$invalidate *1 $victim"), "{messages}");
+    assert!(
+        messages.contains("$__keyevent@0__:evicted $victim"),
+        "{messages}"
+    );
+}
