@@ -46,9 +46,6 @@ const LATER: &[&str] = &[
     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
     // server
     "failover psync replconf replicaof slaveof sync",
-    // stream
-    "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
-    "xreadgroup xrevrange xsetid xtrim",
 ];
 
 /// Subcommands of newer versions that clients call whatever the version is.

@@ -16,6 +16,7 @@ mod scan_options;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 pub mod transactions;
 
@@ -47,6 +48,7 @@ pub const FAMILIES: &[&[Command]] = &[
     server::slowlog::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
 ];
