@@ -37,6 +37,7 @@ pub mod exec;
 pub mod keyspace;
 pub mod rdb;
 pub mod resp;
+pub mod script;
 pub mod server;
 pub mod stats;
 pub mod types;

@@ -25,3 +25,6 @@ pub fn build_id() -> String {
     });
     format!("{hash:016x}")
 }
+
+/// The same as one number, two hexadecimal digits for each part.
+pub const REDIS_VERSION_NUM: u32 = 0x0007_000f;

@@ -43,7 +43,7 @@ const LATER: &[&str] = &[
     // generic
     "wait",
     // scripting
-    "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script",
+    "fcall fcall_ro function",
     // server
     "failover psync replconf replicaof slaveof sync",
 ];

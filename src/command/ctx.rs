@@ -10,6 +10,7 @@ use super::registry::Entry;
 use crate::acl::User;
 use crate::config::Config;
 use crate::engine::Wait;
+use crate::engine::scripts::ScriptCall;
 use crate::keyspace::DbRef;
 use crate::resp::Reply;
 
@@ -18,6 +19,8 @@ use crate::resp::Reply;
 pub enum Done {
     /// It has written its reply.
     Replied,
+    /// EVAL and its kin: a script is to be run, which replies.
+    Script(ScriptCall),
     /// EXEC: the queued commands are to be executed, which replies.
     Exec,
     /// It has written nothing, and wants to run again when there is reason to.
@@ -59,6 +62,8 @@ pub struct Caller<'a> {
     pub user: &'a User,
     /// The command.
     pub command: &'a Entry,
+    /// A script calls it.
+    pub from_script: bool,
 }
 
 /// The context of one call.

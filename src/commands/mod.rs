@@ -13,6 +13,7 @@ mod items;
 pub mod list;
 pub mod pubsub;
 mod scan_options;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
@@ -38,6 +39,7 @@ pub const FAMILIES: &[&[Command]] = &[
     hyperloglog::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
+    scripting::COMMANDS,
     server::COMMANDS,
     server::command::COMMANDS,
     server::debug::COMMANDS,

@@ -232,7 +232,9 @@ impl Server {
             return;
         };
         // The commands of a transaction count as at one time.
-        let context = if client.flags.has(Flags::MULTI) || self.time_stands {
+        let context = if self.scripts.calling {
+            Context::Script
+        } else if client.flags.has(Flags::MULTI) || self.time_stands {
             Context::Multi
         } else {
             Context::TopLevel

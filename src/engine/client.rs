@@ -53,6 +53,8 @@ impl Flags {
     pub const DIRTY_CAS: Flags = Flags(1 << 13);
     /// Is or was in tracking mode (client-side caching).
     pub const HAS_TRACKED: Flags = Flags(1 << 14);
+    /// Its script is paused.
+    pub const IN_SCRIPT: Flags = Flags(1 << 15);
 
     /// Whether any of these bits is set.
     #[inline]

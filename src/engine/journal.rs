@@ -42,6 +42,19 @@ impl Journal {
         self.commands.is_empty()
     }
 
+    /// How many commands there are so far.
+    #[inline]
+    pub fn mark(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Forgets what was added since the mark.
+    pub fn truncate(&mut self, mark: usize) {
+        self.commands.truncate(mark);
+        let end = self.commands.last().map_or(0, |(_, end)| *end);
+        self.bytes.truncate(end);
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
@@ -74,7 +87,8 @@ impl Server {
     /// Sends out what the unit that has ended executed.
     #[inline]
     pub fn end_unit(&mut self, unit: Unit) {
-        if !self.journal.is_empty() {
+        // What a paused script has done so far waits for the rest.
+        if !self.journal.is_empty() && !self.is_busy() {
             self.send_unit(unit);
         }
     }

@@ -44,6 +44,13 @@ impl Server {
 
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, id: ClientId) {
+        // A script that has begun comes to its end, whoever waits for it.
+        if let Some(paused) = &mut self.scripts.paused
+            && paused.client == id
+        {
+            paused.client_gone = true;
+            return;
+        }
         self.waiting.remove(id);
         self.forget_tracking(id);
         let Some(mut client) = self.clients.remove(id) else {
@@ -175,8 +182,10 @@ impl Server {
 
     /// Whether a client that had to wait may go on.
     pub fn is_resumed(&self, id: ClientId) -> bool {
-        self.clients
-            .get(id)
-            .is_none_or(|client| !client.flags.has(Flags::PAUSED | Flags::BLOCKED))
+        self.clients.get(id).is_none_or(|client| {
+            !client
+                .flags
+                .has(Flags::PAUSED | Flags::BLOCKED | Flags::IN_SCRIPT)
+        })
     }
 }

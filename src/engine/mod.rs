@@ -19,6 +19,7 @@ pub mod peers;
 mod pubsub;
 pub mod running;
 pub mod saving;
+pub mod scripts;
 mod server;
 mod shutdown;
 pub mod snapshot_file;

@@ -12,6 +12,7 @@ use super::journal::Journal;
 use super::peers::Peers;
 use super::pubsub::PubSub;
 use super::saving::Saving;
+use super::scripts::Scripts;
 use super::shutdown::Signalled;
 use super::tracking::Tracking;
 use super::transactions::Watchers;
@@ -95,6 +96,8 @@ pub struct Server {
     pub run_id: String,
     /// 40 hex digits that name the history of this data set.
     pub replication_id: String,
+    /// Scripts.
+    pub scripts: Scripts,
     /// CLIENT PAUSE.
     pub pause: Option<PauseState>,
     /// What is being saved.
@@ -191,6 +194,7 @@ impl Server {
             rng,
             run_id,
             replication_id,
+            scripts: Scripts::default(),
             pause: None,
             saving: Saving::default(),
             evictor: Evictor::default(),

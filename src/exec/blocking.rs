@@ -32,7 +32,8 @@ pub fn block(server: &mut Server, id: ClientId, command: CommandId, argv: Vec<By
 /// ends the waits that CLIENT UNBLOCK has ended.
 #[inline]
 pub fn after_command(server: &mut Server) {
-    if server.waiting.is_empty() {
+    // While a script is paused, or runs, nobody sees what it has done so far.
+    if server.waiting.is_empty() || server.is_busy() {
         return;
     }
     while let Some((id, how)) = server.waiting.take_ended() {
@@ -124,6 +125,9 @@ fn end(server: &mut Server, id: ClientId) {
 
 /// Ends the waits whose time has come.
 pub fn end_waits(server: &mut Server) {
+    if server.is_busy() {
+        return;
+    }
     let now_ms = server.clock_unix_ms();
     while let Some(id) = server.waiting.due(now_ms) {
         give_up(server, id, Unblock::Timeout);

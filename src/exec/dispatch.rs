@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
-use super::{blocking, evict, monitor, multi, permitted, settle, tracking};
+use super::{blocking, evict, monitor, multi, permitted, scripting, settle, tracking};
 use crate::command::ctx::{Args, Caller, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
 use crate::command::table::{Handler, flag};
@@ -94,7 +94,13 @@ fn run_now(
                 tracking::after_request(server, id, lookup);
                 return Outcome::Executed;
             }
-            let result = call(server, id, command, argv, shared, None);
+            let mut result = call(server, id, command, argv, shared, None);
+            if let Ok(Done::Script(call)) = result {
+                match scripting::run(server, id, command, argv, call) {
+                    Some(ended) => result = ended,
+                    None => return Outcome::Blocked,
+                }
+            }
             let wait = finish(server, id, command, argv, result);
             end_unit(server, command);
             if let Some(wait) = wait {
@@ -210,7 +216,11 @@ pub(super) fn call(
             let client = server.clients.get_mut(id).expect("the caller's client");
             client.last_command = Some(command);
             let limits = &server.config.client_output_buffer_limits;
-            let reply_max_bytes = client.reply_max_bytes(&limits[client.kind().index()]);
+            let reply_max_bytes = if server.scripts.calling {
+                usize::MAX
+            } else {
+                client.reply_max_bytes(&limits[client.kind().index()])
+            };
             let mut db = server.keyspace.select(client.db);
             db.no_touch = client.flags.has(Flags::NO_TOUCH);
             function(&mut Ctx {
@@ -224,6 +234,7 @@ pub(super) fn call(
                 caller: Caller {
                     user: &client.user,
                     command: &server.registry[command],
+                    from_script: server.scripts.calling,
                 },
                 woken_by,
             })
@@ -289,7 +300,7 @@ pub(super) fn finish_run(
     let elapsed_ns = server.now_ns.saturating_sub(start_ns);
     server.stats.commands[command.index()].ns += elapsed_ns;
     let wait = match result {
-        Ok(Done::Replied | Done::Exec) => None,
+        Ok(Done::Replied | Done::Exec | Done::Script(_)) => None,
         Ok(Done::Wait(wait)) => Some(wait),
         Err(error) => {
             server.stats.commands[command.index()].failed += 1;

@@ -24,6 +24,10 @@ enum Room {
 /// `server.out_of_memory` says whether commands that need memory may run.
 #[inline]
 pub fn make_room(server: &mut Server) {
+    // Nothing comes between the commands of a paused script.
+    if server.is_busy() {
+        return;
+    }
     if server.config.maxmemory_bytes > 0 {
         make_room_now(server);
     } else {

@@ -5,7 +5,7 @@ use crate::command::ctx::CmdError;
 use crate::command::error::{SHOWN_BYTES_MAX, shown};
 use crate::command::permission::{self, Denied};
 use crate::command::registry::{CommandId, Entry, Lookup};
-use crate::command::table::flag;
+use crate::command::table::{Group, flag};
 use crate::engine::{Client, ClientKind, Flags, Pause, Server};
 
 /// Why a call does not run.
@@ -30,6 +30,8 @@ pub struct Passage<'a> {
     client: &'a Client,
     command: &'a Entry,
     argv: &'a [&'a [u8]],
+    /// The command's flags, or those that a script declares.
+    flags: u32,
 }
 
 /// The command of a call, if there is one and it may run now.
@@ -46,6 +48,7 @@ pub fn check(
         client,
         command: &server.registry[id],
         argv,
+        flags: flags_in_use(server, &server.registry[id], argv),
     };
     passage.arity()?;
     passage.protected()?;
@@ -57,8 +60,50 @@ pub fn check(
     passage.disk_works()?;
     passage.allowed_to_subscribers()?;
     passage.loaded()?;
+    passage.not_busy()?;
     passage.not_paused()?;
     Ok(id)
+}
+
+/// A script may declare what its call does; only that counts then.
+#[inline]
+fn flags_in_use(server: &Server, command: &Entry, argv: &[&[u8]]) -> u32 {
+    if command.command.group != Group::Scripting || command.parent.is_some() || argv.len() < 2 {
+        return command.flags;
+    }
+    let by_sha = command.full_name().starts_with("evalsha");
+    let interpreter = server.scripts.interpreter.as_ref();
+    match interpreter.and_then(|interpreter| interpreter.flags(argv[1], by_sha)) {
+        Some(declared) if declared.declared => {
+            const REPLACED: u32 = flag::STALE | flag::DENYOOM | flag::WRITE | flag::MAY_REPLICATE;
+            let add = |on: bool, bit: u32| if on { bit } else { 0 };
+            (command.flags & !REPLACED)
+                | add(!declared.allow_oom && !declared.no_writes, flag::DENYOOM)
+                | add(!declared.no_writes, flag::WRITE)
+                | add(declared.allow_stale, flag::STALE)
+        }
+        _ => command.flags,
+    }
+}
+
+/// The refusal of all that is to wait for a script's end.
+pub fn busy() -> CmdError {
+    CmdError::coded(
+        "BUSY",
+        "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    )
+}
+
+/// The refusal of writes when snapshots fail.
+pub fn cannot_save() -> CmdError {
+    CmdError::coded(
+        "MISCONF",
+        "Redis is configured to save RDB snapshots, but it's currently unable to persist to \
+         disk. Commands that may modify the data set are disabled, because this instance is \
+         configured to report errors during writes if RDB snapshotting fails \
+         (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
+         the RDB error.",
+    )
 }
 
 fn known(server: &Server, argv: &[&[u8]], lookup: Lookup) -> Result<CommandId, CmdError> {
@@ -128,6 +173,15 @@ impl Passage<'_> {
         ))
     }
 
+    /// While a script holds everybody up.
+    #[inline]
+    fn not_busy(&self) -> Result<(), CmdError> {
+        if !self.server.is_busy() || self.command.has(flag::ALLOW_BUSY) {
+            return Ok(());
+        }
+        Err(busy())
+    }
+
     /// With memory full, nothing runs that needs more of it: neither a command
     /// of that kind, nor queueing anything in a transaction.
     #[inline]
@@ -140,7 +194,7 @@ impl Passage<'_> {
             Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
             _ => 0,
         };
-        let needs_memory = (self.command.flags | queued) & flag::DENYOOM != 0
+        let needs_memory = (self.flags | queued) & flag::DENYOOM != 0
             || (in_multi && !self.command.has(flag::UNQUEUED));
         if needs_memory {
             return Err(CmdError::OutOfMemory);
@@ -154,14 +208,7 @@ impl Passage<'_> {
         if !self.server.cannot_save() || !self.tells_of_disk() {
             return Ok(());
         }
-        Err(CmdError::coded(
-            "MISCONF",
-            "Redis is configured to save RDB snapshots, but it's currently unable to persist to \
-             disk. Commands that may modify the data set are disabled, because this instance is \
-             configured to report errors during writes if RDB snapshotting fails \
-             (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
-             the RDB error.",
-        ))
+        Err(cannot_save())
     }
 
     #[inline]
@@ -180,7 +227,7 @@ impl Passage<'_> {
             Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
             _ => 0,
         };
-        (self.command.flags | queued) & flags != 0
+        (self.flags | queued) & flags != 0
     }
 
     /// Whether a call is refused when the disk fails. Redis: PING is, too.

@@ -9,5 +9,6 @@ pub mod multi;
 mod permitted;
 mod propagate;
 pub mod replay;
+pub mod scripting;
 pub mod settle;
 pub mod tracking;

@@ -9,7 +9,9 @@ pub fn feed(server: &mut Server, from: ClientId, argv: &[&[u8]]) {
     let Some(client) = server.clients.get(from) else {
         return;
     };
-    let addr = if client.flags.has(Flags::UNIX_SOCKET) {
+    let addr = if server.scripts.calling {
+        "lua".to_owned()
+    } else if client.flags.has(Flags::UNIX_SOCKET) {
         format!(
             "unix:{}",
             String::from_utf8_lossy(&server.config.unixsocket)

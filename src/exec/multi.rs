@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{blocking, dispatch, permitted};
-use crate::command::ctx::CmdError;
+use super::{blocking, dispatch, permitted, scripting};
+use crate::command::ctx::{CmdError, Done, REPLIED};
 use crate::command::permission;
 use crate::command::registry::{CommandId, Lookup};
 use crate::command::table::flag;
@@ -81,7 +81,12 @@ fn execute(server: &mut Server, id: ClientId, queued: &Queued) {
         dispatch::write_error(server, id, &permitted::error_in_exec(denied));
         return;
     }
-    let result = dispatch::call(server, id, queued.command, &argv, &queued.argv, None);
+    let mut result = dispatch::call(server, id, queued.command, &argv, &queued.argv, None);
+    if let Ok(Done::Script(call)) = result {
+        // Inside of a transaction scripts are not paused.
+        let ended = scripting::run(server, id, queued.command, &argv, call);
+        result = ended.unwrap_or(REPLIED);
+    }
     let wait = dispatch::finish(server, id, queued.command, &argv, result);
     if let Some(wait) = wait {
         // Nobody waits inside of a transaction.

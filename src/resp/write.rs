@@ -207,6 +207,28 @@ impl Output {
         self.full.append(&mut other.full);
     }
 
+    /// All that waits, in one piece.
+    pub fn contiguous(&mut self) -> &[u8] {
+        if !self.full.is_empty() {
+            let mut all = Vec::with_capacity(self.len());
+            for chunk in self.full.drain(..) {
+                all.extend_from_slice(chunk.as_slice());
+            }
+            all.extend_from_slice(&self.buf);
+            (self.full_bytes, self.full_capacity) = (0, 0);
+            self.buf = all;
+        }
+        &self.buf
+    }
+
+    /// Drops everything but a buffer of common size.
+    pub fn reuse(&mut self) {
+        if self.buf.capacity() > LENT_BYTES_MAX || !self.full.is_empty() {
+            self.clear();
+        }
+        self.buf.clear();
+    }
+
     /// Drops everything.
     pub fn clear(&mut self) {
         *self = Output::default();
@@ -283,6 +305,11 @@ impl<'a> Reply<'a> {
     /// A simple string.
     pub fn simple(&mut self, text: &str) {
         self.line(b'+', text.as_bytes());
+    }
+
+    /// A simple string that a user wrote.
+    pub fn simple_bytes(&mut self, text: &[u8]) {
+        self.line(b'+', text);
     }
 
     /// An error with its code ("ERR …").
@@ -398,6 +425,40 @@ impl<'a> Reply<'a> {
         } else {
             self.bulk(digits.as_bytes())
         }
+    }
+
+    /// A big number that a user wrote.
+    pub fn big_number_bytes(&mut self, digits: &[u8]) {
+        if self.resp3 {
+            return self.line(b'(', digits);
+        }
+        self.header(b'$', digits.len() as i64);
+        let line_ends = |byte: &u8| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                *byte
+            }
+        };
+        self.out.buf.extend(digits.iter().map(line_ends));
+        self.out.raw(b"\r\n");
+    }
+
+    /// Text with a format that a user wrote: it is cut, or filled up with
+    /// spaces, to three letters.
+    pub fn verbatim_bytes(&mut self, format: &[u8], text: &[u8]) {
+        let mut letters = [b' '; 3];
+        for (letter, byte) in letters.iter_mut().zip(format) {
+            *letter = *byte;
+        }
+        if !self.resp3 {
+            return self.bulk(text);
+        }
+        self.header(b'=', text.len() as i64 + 4);
+        self.out.raw(&letters);
+        self.out.raw(b":");
+        self.out.raw(text);
+        self.out.raw(b"\r\n");
     }
 
     /// Text with a three-letter format ("txt", "mkd").

@@ -50,7 +50,8 @@ impl Cron {
         server.stats.hz = self.hz;
         super::crash::feed_watchdog();
         super::log::set_level(server.config.loglevel);
-        if !server.debug.cron {
+        // Nothing comes between the commands of a paused script.
+        if !server.debug.cron || server.is_busy() {
             return;
         }
         server.check_signalled();

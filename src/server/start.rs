@@ -333,6 +333,7 @@ impl Program {
         let _ = oom_score.apply(&config);
         crash::set_watchdog(watchdog_ms(&config));
         let mut server = Server::new(config, registry, threads);
+        crate::script::install(&mut server);
         server.executable = self.executable.to_string_lossy().into_owned();
         server.config_file = server.config.config_file.clone();
         server.load_configured_users()?;

@@ -68,6 +68,7 @@ impl World {
             caller: Caller {
                 user: &user,
                 command,
+                from_script: false,
             },
             woken_by: None,
         })

@@ -305,7 +305,12 @@ const TOOLS: &[Tool] = &[
             "Look for expired keys that nobody uses, or do not.",
         ],
     ),
-    tool("SET-DISABLE-DENY-SCRIPTS", (1, 1), needs_scripts, ["", ""]),
+    tool(
+        "SET-DISABLE-DENY-SCRIPTS",
+        (1, 1),
+        set_disable_deny_scripts,
+        ["", ""],
+    ),
     tool(
         "SET-SKIP-CHECKSUM-VALIDATION",
         (1, 1),
@@ -460,8 +465,13 @@ fn change_repl_id(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> Cm
     ok(server, client)
 }
 
-fn needs_scripts(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {
-    Err(CmdError::err("This version has no scripts"))
+fn set_disable_deny_scripts(
+    server: &mut Server,
+    client: ClientId,
+    args: &mut Args<'_>,
+) -> CmdResult {
+    server.scripts.allow_denied = switch(args.bytes()?);
+    ok(server, client)
 }
 
 fn needs_cluster(_: &mut Server, _: ClientId, _: &mut Args<'_>) -> CmdResult {

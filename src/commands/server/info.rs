@@ -210,7 +210,7 @@ fn memory_section(server: &Server, overview: &Overview, fields: &mut Fields) {
     fields.add("allocator_active", allocator.active);
     fields.add("allocator_resident", allocator.resident);
     fields.add_bytes("total_system_memory", memory::system_bytes());
-    scripts_memory(fields);
+    scripts_memory(server, fields);
     fields.add_bytes("maxmemory", config.maxmemory_bytes);
     fields.add("maxmemory_policy", config.maxmemory_policy.name());
     let two = |ratio: f64| format!("{ratio:.2}");
@@ -237,19 +237,20 @@ fn memory_section(server: &Server, overview: &Overview, fields: &mut Fields) {
     fields.add("lazyfreed_objects", lazyfree.freed());
 }
 
-/// Fields about scripts and functions; there are none of either yet.
-fn scripts_memory(fields: &mut Fields) {
-    fields.add("used_memory_lua", 0);
-    fields.add("used_memory_vm_eval", 0);
-    fields.add("used_memory_lua_human", human(0));
-    fields.add("used_memory_scripts_eval", 0);
-    fields.add("number_of_cached_scripts", 0);
+/// Fields about scripts and functions; there are no functions yet.
+fn scripts_memory(server: &Server, fields: &mut Fields) {
+    let scripts = server.script_figures();
+    fields.add("used_memory_lua", scripts.vm_bytes);
+    fields.add("used_memory_vm_eval", scripts.vm_bytes);
+    fields.add("used_memory_lua_human", human(scripts.vm_bytes as u64));
+    fields.add("used_memory_scripts_eval", scripts.scripts_bytes);
+    fields.add("number_of_cached_scripts", scripts.scripts);
     fields.add("number_of_functions", 0);
     fields.add("number_of_libraries", 0);
     fields.add("used_memory_vm_functions", 0);
-    fields.add_bytes("used_memory_vm_total", 0);
+    fields.add_bytes("used_memory_vm_total", scripts.vm_bytes as u64);
     fields.add("used_memory_functions", 0);
-    fields.add_bytes("used_memory_scripts", 0);
+    fields.add_bytes("used_memory_scripts", scripts.scripts_bytes as u64);
 }
 
 fn cpu_section(server: &Server, _: &Overview, fields: &mut Fields) {

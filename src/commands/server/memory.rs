@@ -102,6 +102,8 @@ pub struct Overview {
     pub clients_normal: u64,
     /// Bytes of replicas.
     pub clients_replicas: u64,
+    /// Bytes of the texts of scripts.
+    pub scripts: u64,
     /// Bytes of the buffer of the append-only file.
     pub aof_buffer: u64,
     /// Figures of the allocator.
@@ -128,6 +130,7 @@ impl Overview {
             keys: used_dbs().map(|(_, db)| db.table().len() as u64).sum(),
             clients_normal: stats.clients.bytes(ClientKind::Normal.index()),
             clients_replicas: stats.clients.bytes(ClientKind::Replica.index()),
+            scripts: server.script_figures().scripts_bytes as u64,
             aof_buffer: server.aof.buffer_capacity() as u64,
             allocator,
             // What the allocator holds is the best guess where the system
@@ -143,7 +146,12 @@ impl Overview {
             .iter()
             .map(|(_, main, expires)| main + expires)
             .sum();
-        self.startup + self.clients_normal + self.clients_replicas + self.aof_buffer + tables
+        self.startup
+            + self.scripts
+            + self.clients_normal
+            + self.clients_replicas
+            + self.aof_buffer
+            + tables
     }
 
     /// Bytes of data.
@@ -258,7 +266,7 @@ fn memory_stats(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
         ("clients.normal", overview.clients_normal),
         ("cluster.links", 0),
         ("aof.buffer", overview.aof_buffer),
-        ("lua.caches", 0),
+        ("lua.caches", overview.scripts),
         ("functions.caches", 0),
     ];
     let allocator = overview.allocator;

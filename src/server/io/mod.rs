@@ -28,6 +28,8 @@ pub struct Shared {
     threads: Vec<Mailbox>,
     /// Listening sockets that wait to be taken over by the first thread.
     listeners: Mutex<Option<Vec<Listener>>>,
+    /// Nobody is let in any more.
+    closed: AtomicBool,
     /// `proto-max-bulk-len`, for those that parse without the lock.
     bulk_bytes_max: AtomicU64,
 }
@@ -78,6 +80,7 @@ impl Shared {
             server: Mutex::new(server),
             threads,
             listeners: Mutex::new(None),
+            closed: AtomicBool::new(false),
         };
         Ok((Arc::new(shared), drivers))
     }

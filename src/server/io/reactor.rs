@@ -10,7 +10,7 @@ use super::conn::{self, Conn, READ_BYTES, ReadOutcome};
 use super::driver::{Driver, Event};
 use super::stream::{Accepted, Listener};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server, ShutdownState};
-use crate::exec::{blocking, tracking};
+use crate::exec::{blocking, scripting, tracking};
 use crate::server::cron::Cron;
 
 /// Bytes into which a turn reads before it executes.
@@ -24,6 +24,8 @@ const LONG_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 /// Clients that get the messages to them in a turn. Each costs a write; who
 /// has asked for something does not wait for those who have not.
 const PUSHES_PER_TURN: usize = 128;
+/// How long the end of other threads waits for the sockets to be closed.
+const CLOSING_PATIENCE: Duration = Duration::from_millis(500);
 /// Tokens from here on are listening sockets.
 pub(super) const LISTENER_TOKEN: usize = usize::MAX / 2;
 
@@ -75,6 +77,8 @@ pub struct Reactor<D: Driver> {
     /// Clients take too much, unless writing their replies helps.
     evicting: bool,
     cron: Option<Cron>,
+    /// A paused script is to go on in this thread.
+    script_waits: bool,
     /// When CLIENT PAUSE ends.
     pause_ends: Option<Instant>,
     /// When the wait of a blocked client ends.
@@ -117,6 +121,7 @@ impl<D: Driver> Reactor<D> {
             more_pushes: false,
             evicting: false,
             cron,
+            script_waits: false,
             pause_ends: None,
             wait_ends: None,
         }
@@ -153,6 +158,7 @@ impl<D: Driver> Reactor<D> {
             && self.accepted.is_empty()
             && !self.more_pushes
             && !self.evicting
+            && !self.script_waits
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -282,9 +288,17 @@ impl<D: Driver> Reactor<D> {
         server.now_ns = server.clock.now_ns();
         server.check_pause();
         self.housekeeping(&mut server);
-        server.evict_clients();
+        if !server.is_busy() {
+            server.evict_clients();
+        }
         self.batch
             .execute(&mut server, &mut self.conns, &self.arena, &mut self.pool);
+        let paused = server.scripts.paused.as_ref();
+        if paused.is_some_and(|paused| paused.thread == self.index) {
+            scripting::proceed(&mut server);
+        }
+        let paused = server.scripts.paused.as_ref();
+        self.script_waits = paused.is_some_and(|paused| paused.thread == self.index);
         if let (true, Some(cron)) = (cron_due, self.cron.as_mut()) {
             cron.run(&mut server);
         }
@@ -317,6 +331,9 @@ impl<D: Driver> Reactor<D> {
         self.batch.clear();
         self.arena_used = 0;
         others.into_iter().for_each(|thread| shared.wake(thread));
+        if exit != ShutdownState::None {
+            self.close_listeners();
+        }
         if let Some(errand) = errand {
             self.durable = errand.run();
             self.release();
@@ -327,6 +344,21 @@ impl<D: Driver> Reactor<D> {
         match exit {
             ShutdownState::None => None,
             ShutdownState::Exit(code) => Some(code),
+        }
+    }
+
+    /// At the end of the server: whoever sees that his connection is gone finds
+    /// that there is nobody to connect to.
+    fn close_listeners(&mut self) {
+        if self.index == 0 {
+            self.listeners.clear();
+            self.shared.closed.store(true, Ordering::Release);
+            return;
+        }
+        self.shared.wake(0);
+        let patience = Instant::now() + CLOSING_PATIENCE;
+        while !self.shared.closed.load(Ordering::Acquire) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

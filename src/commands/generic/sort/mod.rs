@@ -191,9 +191,10 @@ fn run(ctx: &mut Ctx, key: &[u8], mut options: SortOptions<'_>) -> CmdResult {
     {
         zset.unpack();
     }
-    // Redis: what is stored must be the same on every server, and sets have no
-    // order of their own.
-    if kind == Some(Type::Set) && options.store.is_some() && matches!(options.by, By::Nothing) {
+    // Redis: what is stored, or told to a script, must be the same on every
+    // server, and sets have no order of their own.
+    let must_be_same = options.store.is_some() || ctx.caller.from_script;
+    if kind == Some(Type::Set) && must_be_same && matches!(options.by, By::Nothing) {
         options.by = By::Element;
         options.alpha = true;
     }

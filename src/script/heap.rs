@@ -1,0 +1,207 @@
+//! What belongs to a Lua state besides the state: its memory, the script that
+//! runs in it, and the rules of calling it.
+//!
+//! # Unsafe invariants
+//! - The allocator's `ud` of every state is a [`Heap`] that outlives it.
+//! - Functions of the C interface leave by a long jump when they raise an error.
+//!   So no frame between such a call and the protected call around it owns
+//!   anything: buffers live in the heap and are borrowed, and what owns more
+//!   (a call of a command) runs unguarded, see below, and uses no function that
+//!   raises. The outermost function, which owns nothing, raises for it.
+//! - While [`Heap::guarded`] is false no allocation fails, so functions that
+//!   only raise when memory runs out do not raise. It is true only inside of a
+//!   protected call.
+//! - [`Heap::run`] is null or points to the running script, whose `server` is
+//!   the server that the executor has lent to the interpreter, and which nobody
+//!   else uses until the interpreter returns or pauses.
+#![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
+
+use std::ffi::{c_int, c_void};
+
+use corosensei::Yielder;
+use mlua::ffi::{self, lua_State};
+
+use crate::engine::Server;
+use crate::exec::scripting::ScriptState;
+
+/// Most memory of a state, bytes.
+pub const BYTES_MAX: usize = 1 << 30;
+/// Tables that nobody may change.
+const LOCKED_MAX: usize = 16;
+
+/// A function that Lua calls.
+pub type Function = unsafe extern "C-unwind" fn(*mut lua_State) -> c_int;
+
+/// Functions of the language that ours check the arguments for.
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Originals {
+    pub find: Function,
+    pub r#match: Function,
+    pub gmatch: Function,
+    pub gsub: Function,
+    pub rep: Function,
+    pub insert: Function,
+    pub remove: Function,
+    pub sort: Function,
+    pub resume: Function,
+    pub rawset: Function,
+    pub setmetatable: Function,
+}
+
+/// The running script.
+pub struct Run {
+    /// The server, while the script has its turn.
+    pub server: *mut Server,
+    /// What it may do.
+    pub state: ScriptState,
+    /// The way to end a turn; null until it runs.
+    pub yielder: *const Yielder<(), ()>,
+    /// Its digest, for the log.
+    pub name: String,
+    /// When it began, clock nanoseconds.
+    pub began_ns: u64,
+    /// When its turn began.
+    pub turn_ns: u64,
+    /// It has been found to be slow.
+    pub slow: bool,
+}
+
+/// See the top of the file.
+pub struct Heap {
+    /// Bytes in use.
+    pub used: usize,
+    /// Whether allocations beyond the limit fail.
+    pub guarded: bool,
+    /// The running script.
+    pub run: *mut Run,
+    /// A buffer for what functions put together.
+    pub scratch: Vec<u8>,
+    /// See there; set when a state is opened.
+    pub originals: Option<Originals>,
+    /// State of `math.random`.
+    pub random: u64,
+    /// Calls since the time was looked at.
+    pub ticks: u32,
+    locked: [*const c_void; LOCKED_MAX],
+    locked_count: usize,
+}
+
+impl Heap {
+    /// A heap without a state.
+    pub fn new() -> Heap {
+        Heap {
+            used: 0,
+            guarded: false,
+            run: std::ptr::null_mut(),
+            scratch: Vec::new(),
+            originals: None,
+            random: seed(0),
+            ticks: 0,
+            locked: [std::ptr::null(); LOCKED_MAX],
+            locked_count: 0,
+        }
+    }
+
+    /// Notes a table that nobody may change.
+    ///
+    /// # Panics
+    /// When there are too many, which depends on this program only.
+    pub fn lock(&mut self, table: *const c_void) {
+        self.locked[self.locked_count] = table;
+        self.locked_count += 1;
+    }
+
+    /// Whether this is such a table.
+    #[inline]
+    pub fn is_locked(&self, table: *const c_void) -> bool {
+        self.locked[..self.locked_count].contains(&table)
+    }
+}
+
+/// The state of the generator for a seed (that of `srand48`).
+pub fn seed(seed: i32) -> u64 {
+    ((seed as u32 as u64) << 16) | 0x330e
+}
+
+/// The heap of a state.
+///
+/// # Safety
+/// The state is one of ours; the reference ends before another is made.
+#[inline]
+pub unsafe fn of<'a>(lua: *mut lua_State) -> &'a mut Heap {
+    let mut ud = std::ptr::null_mut();
+    ffi::lua_getallocf(lua, &mut ud);
+    // SAFETY: the first invariant.
+    unsafe { &mut *ud.cast::<Heap>() }
+}
+
+/// The running script, if one runs.
+///
+/// # Safety
+/// As [`of`].
+#[inline]
+pub unsafe fn run<'a>(lua: *mut lua_State) -> Option<&'a mut Run> {
+    of(lua).run.as_mut()
+}
+
+/// The allocator.
+///
+/// # Safety
+/// Called by Lua only.
+pub unsafe extern "C" fn allocate(
+    ud: *mut c_void,
+    old: *mut c_void,
+    old_bytes: usize,
+    bytes: usize,
+) -> *mut c_void {
+    let heap = &mut *ud.cast::<Heap>();
+    if bytes == 0 {
+        heap.used -= old_bytes;
+        libc::free(old);
+        return std::ptr::null_mut();
+    }
+    if heap.guarded && bytes > old_bytes && heap.used + (bytes - old_bytes) > BYTES_MAX {
+        return std::ptr::null_mut();
+    }
+    let new = libc::realloc(old, bytes);
+    if !new.is_null() {
+        heap.used = heap.used - old_bytes + bytes;
+    }
+    new
+}
+
+/// The bytes of a string on the stack, which may be a number, that becomes one.
+///
+/// # Safety
+/// The value stays on the stack while the bytes are used.
+#[inline]
+pub unsafe fn bytes<'a>(lua: *mut lua_State, index: c_int) -> Option<&'a [u8]> {
+    let mut len = 0;
+    let start = ffi::lua_tolstring(lua, index, &mut len);
+    if start.is_null() {
+        return None;
+    }
+    Some(std::slice::from_raw_parts(start.cast(), len))
+}
+
+/// Pushes a string.
+///
+/// # Safety
+/// Raises when memory runs out.
+#[inline]
+pub unsafe fn push(lua: *mut lua_State, bytes: &[u8]) {
+    ffi::lua_pushlstring_(lua, bytes.as_ptr().cast(), bytes.len());
+}
+
+/// Pushes an error as `redis.pcall` gives it: a table whose `err` is the line,
+/// code included.
+///
+/// # Safety
+/// Raises when memory runs out.
+pub unsafe fn push_error(lua: *mut lua_State, line: &[u8]) {
+    ffi::lua_createtable(lua, 0, 2);
+    push(lua, b"err");
+    push(lua, line);
+    ffi::lua_rawset(lua, -3);
+}

@@ -1,0 +1,29 @@
+//! Scripts in Lua 5.1, as `redis-server` runs them.
+//!
+//! `vm` keeps the interpreter and the compiled scripts; `state` opens a state
+//! in which no script can change what another one sees; `base` has the
+//! functions of the language that had to be made safe, `api` what scripts
+//! call as `redis.…`; `convert` turns replies into values and back; the rest
+//! are the libraries that Redis adds.
+//!
+//! The C interface of Lua leaves by long jumps. See [`heap`] for the rules that
+//! make this sound.
+
+mod api;
+mod base;
+mod bit;
+mod cjson;
+mod cmsgpack;
+mod convert;
+mod heap;
+mod packing;
+mod shebang;
+mod state;
+mod vm;
+
+use crate::engine::Server;
+
+/// Lets a server run scripts.
+pub fn install(server: &mut Server) {
+    server.scripts.interpreter = Some(Box::new(vm::Vm::new()));
+}
