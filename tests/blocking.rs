@@ -455,3 +455,77 @@ fn calls_that_wait_are_counted_and_logged_when_they_end() {
     waiting.check("EXEC", "*1 *-1");
     assert_eq!((stats(&mut c), logged(&mut c)), (counted("5", "2"), 4));
 }
+
+#[test]
+fn readers_of_a_stream_wait_for_what_is_new() {
+    on_both(|server| {
+        let mut c = server.connect();
+        c.check("XADD s 1-0 f v", "$1-0");
+        let mut first = waiting(server, &mut c, 1, "XREAD BLOCK 0 STREAMS s t $ 0");
+        let mut second = waiting(server, &mut c, 2, "XREAD BLOCK 0 COUNT 1 STREAMS s 5");
+        c.check("XADD s 2-0 f w", "$2-0");
+        assert_eq!(first.reply(), "*1 *2 $s *1 *2 $2-0 *2 $f $w");
+        c.check("RPUSH t a", ":1");
+        blocked(&mut c, 1);
+        c.check("XADD s 6-0 f x", "$6-0");
+        assert_eq!(second.reply(), "*1 *2 $s *1 *2 $6-0 *2 $f $x");
+        let mut client = server.connect();
+        client.check("XREAD BLOCK 10 STREAMS s $", "*-1");
+        client.check("XREAD BLOCK -1 STREAMS s $", "-ERR timeout is negative");
+        // A key that comes by another name is looked at too.
+        let mut third = waiting(server, &mut c, 1, "XREAD BLOCK 0 STREAMS u $");
+        c.check("RENAME s u", "+OK");
+        assert!(third.reply().starts_with("*1 *2 $u *3 *2 $1-0"));
+    });
+}
+
+#[test]
+fn consumers_that_wait_are_served_in_turn() {
+    on_both(|server| {
+        let mut c = server.connect();
+        c.check("XGROUP CREATE s g $ MKSTREAM", "+OK");
+        let words = |name: &str| format!("XREADGROUP GROUP g {name} BLOCK 0 STREAMS s >");
+        let mut ann = waiting(server, &mut c, 1, &words("ann"));
+        let mut bob = waiting(server, &mut c, 2, &words("bob"));
+        c.check("XADD s 1-0 f v", "$1-0");
+        assert_eq!(ann.reply(), "*1 *2 $s *1 *2 $1-0 *2 $f $v");
+        blocked(&mut c, 1);
+        c.check("XADD s 2-0 f w", "$2-0");
+        assert_eq!(bob.reply(), "*1 *2 $s *1 *2 $2-0 *2 $f $w");
+        c.check("XPENDING s g", "*4 :2 $1-0 $2-0 *2 *2 $ann $1 *2 $bob $1");
+    });
+}
+
+#[test]
+fn consumers_are_told_when_stream_or_group_goes() {
+    on_both(|server| {
+        let mut c = server.connect();
+        let lost = "-UNBLOCKED the stream key no longer exists";
+        let no_group = "-NOGROUP the consumer group this client was blocked on no longer exists";
+        let stories: [(&[&str], &str); 8] = [
+            (&["DEL s"], lost),
+            (&["SET s x"], lost),
+            (&["RENAME s t"], lost),
+            (&["FLUSHALL"], lost),
+            (&["PEXPIRE s -1"], lost),
+            (&["SWAPDB 0 1"], lost),
+            (&["XGROUP DESTROY s g"], no_group),
+            (&["MULTI", "DEL s", "XADD s 1-0 f v", "EXEC"], no_group),
+        ];
+        for (commands, error) in stories {
+            c.ask("FLUSHALL");
+            c.check("XGROUP CREATE s g $ MKSTREAM", "+OK");
+            let words = "XREADGROUP GROUP g ann BLOCK 0 STREAMS s >";
+            let mut reader = waiting(server, &mut c, 1, words);
+            for command in commands {
+                c.ask(command);
+            }
+            assert_eq!(reader.reply(), error, "{commands:?}");
+        }
+        // Who only reads waits on, for the key to come back.
+        c.ask("FLUSHALL");
+        let mut reader = waiting(server, &mut c, 1, "XREAD BLOCK 0 STREAMS s $");
+        c.check("XADD s 1-0 f v", "$1-0");
+        assert_eq!(reader.reply(), "*1 *2 $s *1 *2 $1-0 *2 $f $v");
+    });
+}

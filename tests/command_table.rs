@@ -46,9 +46,6 @@ const LATER: &[&str] = &[
     "fcall fcall_ro function",
     // server
     "failover psync replconf replicaof slaveof sync",
-    // stream
-    "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread",
-    "xreadgroup xrevrange xsetid xtrim",
 ];
 
 /// Subcommands of newer versions that clients call whatever the version is.

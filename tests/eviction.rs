@@ -30,15 +30,15 @@ const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.";
 fn writes_are_refused_without_a_policy() {
     let server = Server::start(&[]);
     let mut c = server.connect();
-    assert_eq!(set(&mut c, "before", 100_000), "+OK");
-    let limit = info(&mut c, "memory", "used_memory") - 50_000;
+    assert_eq!(set(&mut c, "before", 1_000_000), "+OK");
+    let limit = info(&mut c, "memory", "used_memory") - 500_000;
     c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
     server.wait_for_log("is smaller than the current memory usage");
     c.check("SET k v", OOM);
     c.check("INCR n", OOM);
     c.check("LPUSH l a", OOM);
     c.check("EXISTS k", ":0");
-    c.check("STRLEN before", ":100000");
+    c.check("STRLEN before", ":1000000");
     assert!(c.ask("INFO errorstats").contains("errorstat_OOM:count=3"));
     // In transactions nothing can even be queued.
     c.check("MULTI", "+OK");

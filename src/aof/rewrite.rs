@@ -1,6 +1,8 @@
 //! A base made of commands (`aof-use-rdb-preamble no`): a snapshot read key by
 //! key, and written as the commands that bring it back.
 
+mod stream;
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
@@ -170,6 +172,7 @@ impl Out {
                 }
                 batch.flush(self)?;
             }
+            ValueView::Stream(stream) => self.stream(key, stream)?,
         }
         if let Some(at_ms) = record.expire {
             let mut digits = itoa::Buffer::new();

@@ -256,9 +256,9 @@ directives! {
     /// Size up to which a HyperLogLog is sparse.
     hll_sparse_max_bytes: u64 = 3000, "hll-sparse-max-bytes" unsigned_memory(0, i64::MAX) 0;
     /// Bytes of a stream node; 0: no limit.
-    stream_node_max_bytes: u64 = 4096, "stream-node-max-bytes" unsigned_memory(0, i64::MAX) LATER;
+    stream_node_max_bytes: u64 = 4096, "stream-node-max-bytes" unsigned_memory(0, i64::MAX) 0;
     /// Entries of a stream node; 0: no limit.
-    stream_node_max_entries: i64 = 100, "stream-node-max-entries" int(0, i64::MAX) LATER;
+    stream_node_max_entries: i64 = 100, "stream-node-max-entries" int(0, i64::MAX) 0;
     /// Whose payloads count as checked in depth (all are).
     sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No,
         "sanitize-dump-payload" one_of() 0;

@@ -148,6 +148,28 @@ impl<'a> ListpackRef<'a> {
         read(self.0, at).0
     }
 
+    /// Offset of where the first element is, or would be.
+    #[inline]
+    pub fn start(self) -> usize {
+        HEADER
+    }
+
+    /// The element at an offset, and the offset behind it.
+    #[inline]
+    pub fn read_at(self, at: usize) -> (Item<'a>, usize) {
+        let (item, size) = read(self.0, at);
+        (item, at + size)
+    }
+
+    /// The offset behind so many elements from `at` on.
+    #[inline]
+    pub fn skip(self, mut at: usize, count: usize) -> usize {
+        for _ in 0..count {
+            at += entry_len(self.0, at);
+        }
+        at
+    }
+
     /// Offset of the element of this index, sought from the nearer end.
     pub fn seek(self, index: usize) -> Option<usize> {
         let count = count_field(self.0);
@@ -566,6 +588,9 @@ impl Listpack {
     /// fit in their place.
     #[inline]
     fn open(&mut self, at: usize, removed: usize, added: usize) {
+        if removed == added {
+            return;
+        }
         let old = self.0.len();
         let new = old - removed + added;
         if new > old {

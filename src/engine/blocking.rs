@@ -24,6 +24,11 @@ pub struct Wait {
     /// What is replied where nobody may wait. (When the time has come, it is
     /// no array, whatever the command.)
     pub when_denied: DeniedReply,
+    /// The arguments with which the command runs again, names included; none:
+    /// those that it came with.
+    pub resume_with: Vec<Bytes>,
+    /// The wait also ends when a key goes, or is of another type.
+    pub wakes_on_loss: bool,
     /// How long the command has run so far, nanoseconds.
     pub ran_ns: u64,
 }
@@ -55,7 +60,8 @@ pub struct Blocked {
 impl Blocked {
     /// Bytes of its arguments.
     pub fn args_bytes(&self) -> usize {
-        self.argv.iter().map(Bytes::len).sum()
+        let all = self.argv.iter().chain(&self.wait.resume_with);
+        all.map(Bytes::len).sum()
     }
 }
 
@@ -214,6 +220,8 @@ mod tests {
             kind: Type::List,
             until_ms,
             when_denied: DeniedReply::NullArray,
+            resume_with: Vec::new(),
+            wakes_on_loss: false,
             ran_ns: 0,
         }
     }

@@ -22,8 +22,10 @@ pub fn block(server: &mut Server, id: ClientId, command: CommandId, argv: Vec<By
     client.flags.set(Flags::BLOCKED, true);
     let db = client.db;
     server.clients.blocked += 1;
+    let effects = &mut server.keyspace.effects;
+    effects.record_ready = true;
+    effects.record_lost |= wait.wakes_on_loss;
     server.waiting.add(id, command, argv, db, wait);
-    server.keyspace.effects.record_ready = true;
 }
 
 /// After a command: serves those who wait for keys that have appeared, and
@@ -51,10 +53,9 @@ fn serve_key(server: &mut Server, db: DbIndex, key: &[u8]) {
     for id in server.waiting.queue(db, key) {
         // Whoever was served before may have taken all that there was.
         let mut db = server.keyspace.select(db);
-        let Some(kind) = db.peek(key).map(|entry| entry.value_type()) else {
-            break;
-        };
-        let suits = |blocked: &Blocked| blocked.wait.kind == kind;
+        let kind = db.peek(key).map(|entry| entry.value_type());
+        let suits =
+            |blocked: &Blocked| kind == Some(blocked.wait.kind) || blocked.wait.wakes_on_loss;
         if server.waiting.get(id).is_some_and(suits) {
             resume(server, id, key);
         }
@@ -72,6 +73,11 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
         return;
     };
     let argv: Vec<&[u8]> = blocked.argv.iter().map(|arg| &arg[..]).collect();
+    let shared = match &blocked.wait.resume_with {
+        with if with.is_empty() => &blocked.argv,
+        with => with,
+    };
+    let resumed: Vec<&[u8]> = shared.iter().map(|arg| &arg[..]).collect();
     let mark = dispatch::begin_reply(server.client(id));
     let command = blocked.command;
     // The user may have been changed while it waited.
@@ -87,7 +93,7 @@ fn resume(server: &mut Server, id: ClientId, key: &[u8]) {
         return;
     }
     let served_by = server.executing.replace(id);
-    let result = dispatch::call(server, id, command, &argv, &blocked.argv, Some(key));
+    let result = dispatch::call(server, id, command, &resumed, shared, Some(key));
     let before_ns = blocked.wait.ran_ns;
     let (waits, elapsed_ns) = dispatch::finish_run(server, id, command, &argv, result);
     dispatch::end_unit(server, command);
@@ -112,7 +118,9 @@ fn end(server: &mut Server, id: ClientId) {
         server.clients.blocked -= 1;
         server.clients.schedule(id);
     }
-    server.keyspace.effects.record_ready = !server.waiting.is_empty();
+    let effects = &mut server.keyspace.effects;
+    effects.record_ready = !server.waiting.is_empty();
+    effects.record_lost &= effects.record_ready;
 }
 
 /// Ends the waits whose time has come.

@@ -86,8 +86,14 @@ fn evict(server: &mut Server) -> Room {
     }
     let mut room = Room::Enough;
     let mut keys = 0;
-    while excess_bytes(server) > 0 {
+    // What telling others of the eviction takes is not held against the keys:
+    // they would all go for it.
+    let mut owed = excess_bytes(server).cast_signed();
+    // Whoever runs a command learns of it before the reply.
+    let executing = server.executing.take();
+    while owed > 0 {
         let (keyspace, rng) = (&mut server.keyspace, &mut server.rng);
+        let before = used::bytes();
         if !server
             .evictor
             .evict_one(keyspace, policy, samples, rng, in_background)
@@ -95,14 +101,21 @@ fn evict(server: &mut Server) -> Room {
             room = wait_for_the_background(server, start, limit);
             break;
         }
+        owed -= before.wrapping_sub(used::bytes()).cast_signed();
         server.stats.eviction.keys += 1;
         settle::settle(server);
         keys += 1;
-        if keys % KEYS_PER_LOOK == 0 && start.elapsed() > limit {
-            room = Room::Soon;
-            break;
+        if keys % KEYS_PER_LOOK == 0 {
+            if in_background && excess_bytes(server) == 0 {
+                break;
+            }
+            if start.elapsed() > limit {
+                room = Room::Soon;
+                break;
+            }
         }
     }
+    server.executing = executing;
     let spent_ms = start.elapsed().as_millis() as i64;
     let threshold_ms = server.config.latency_monitor_threshold_ms;
     let now_s = server.keyspace.now_ms / 1000;

@@ -5,6 +5,7 @@ use super::propagate;
 use crate::command::ctx::Propagation;
 use crate::engine::{ClientId, Server, Unit};
 use crate::keyspace::Effect;
+use crate::types::Stream;
 
 /// Settles the effects of the call that has just run.
 #[inline]
@@ -50,11 +51,18 @@ fn settle_effect(server: &mut Server, effect: Effect) {
             server.invalidate(&key, None);
         }
         Effect::Emptied => server.invalidate_all(),
+        Effect::Lost(db, key) => {
+            if server.keyspace.select(db).view::<Stream>(&key).is_none() {
+                server.waiting.note_ready(db, key);
+            }
+        }
         // SWAPDB may have brought what somebody waits for.
         Effect::Flushed(db) => {
             server.touch_watched_db(db);
             for key in server.waiting.keys_of(db) {
-                if server.keyspace.select(db).peek(&key).is_some() {
+                // Who relies on a key that is gone is told so.
+                let relied_on = server.keyspace.effects.record_lost;
+                if relied_on || server.keyspace.select(db).peek(&key).is_some() {
                     server.waiting.note_ready(db, key);
                 }
             }

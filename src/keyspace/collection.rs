@@ -186,6 +186,12 @@ impl<'a, T: Collection> CollectionEdit<'a, T> {
         self.db.keyspace.effects.dirty += count as u64;
     }
 
+    /// Tells of the change those who wait for the key, though it is not new.
+    pub fn ready(&mut self) {
+        let index = self.db.index();
+        self.db.keyspace.effects.ready(index, self.key);
+    }
+
     /// Publishes a further event of the same change.
     #[inline]
     pub fn notify(&mut self, event: Event) {

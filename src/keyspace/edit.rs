@@ -61,7 +61,8 @@ impl<'a> Edit<'a> {
     pub(super) fn touch(&mut self) {
         if !self.touched {
             self.touched = true;
-            if self.db.keyspace.effects.record_touched {
+            let effects = &self.db.keyspace.effects;
+            if effects.record_touched || effects.record_lost {
                 let index = self.index();
                 let (entry, effects) = self.parts();
                 effects.touched(index, entry.key());

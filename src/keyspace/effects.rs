@@ -15,6 +15,7 @@ pub mod class {
     pub const ZSET: u32 = 1 << 7; // z
     pub const EXPIRED: u32 = 1 << 8; // x
     pub const EVICTED: u32 = 1 << 9; // e
+    pub const STREAM: u32 = 1 << 10; // t
     pub const KEY_MISS: u32 = 1 << 11; // m
     pub const NEW: u32 = 1 << 14; // n
 }
@@ -94,6 +95,21 @@ pub mod event {
             name,
         }
     }
+    const fn stream(name: &'static str) -> Event {
+        Event {
+            class: class::STREAM,
+            name,
+        }
+    }
+    pub const XADD: Event = stream("xadd");
+    pub const XDEL: Event = stream("xdel");
+    pub const XTRIM: Event = stream("xtrim");
+    pub const XSETID: Event = stream("xsetid");
+    pub const XGROUP_CREATE: Event = stream("xgroup-create");
+    pub const XGROUP_SETID: Event = stream("xgroup-setid");
+    pub const XGROUP_DESTROY: Event = stream("xgroup-destroy");
+    pub const XGROUP_CREATECONSUMER: Event = stream("xgroup-createconsumer");
+    pub const XGROUP_DELCONSUMER: Event = stream("xgroup-delconsumer");
     pub const SET: Event = string("set");
     pub const APPEND: Event = string("append");
     pub const SETRANGE: Event = string("setrange");
@@ -157,6 +173,8 @@ pub enum Effect {
     AllFlushed,
     /// A key appeared that clients may wait for.
     Ready(DbIndex, Box<[u8]>),
+    /// A key changed or went that clients may rely on while they wait.
+    Lost(DbIndex, Box<[u8]>),
 }
 
 /// The effects of the command that runs. Only what somebody listens for is
@@ -171,6 +189,8 @@ pub struct Effects {
     pub record_classes: u32,
     /// Whether anybody waits for keys to appear (blocking commands).
     pub record_ready: bool,
+    /// Whether who waits does so only as long as the keys stay.
+    pub record_lost: bool,
     /// Whether expiries, like commands, are propagated (AOF, replicas).
     pub record_expired: bool,
     log: Vec<Effect>,
@@ -183,6 +203,7 @@ impl Effects {
         if self.record_touched {
             self.log.push(Effect::Touched(db, key.into()));
         }
+        self.lost(db, key);
     }
 
     /// Something happened to a key.
@@ -201,6 +222,14 @@ impl Effects {
         self.event(db, event::EXPIRED, key);
         if self.record_touched {
             self.log.push(Effect::Lapsed(db, key.into()));
+        }
+        self.lost(db, key);
+    }
+
+    #[inline]
+    fn lost(&mut self, db: DbIndex, key: &[u8]) {
+        if self.record_lost {
+            self.log.push(Effect::Lost(db, key.into()));
         }
     }
 

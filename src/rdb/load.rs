@@ -56,7 +56,10 @@ pub fn load<S: Source>(
         Kind::HashZiplist => hash_in_ziplist(&reader.string()?, limits.hash).map(Object::Hash),
         Kind::HashListpack => hash_in_listpack(reader, limits.hash).map(Object::Hash),
         Kind::Module | Kind::ModuleParts => Err(LoadError::Unsupported("modules")),
-        Kind::Stream | Kind::Stream2 | Kind::Stream3 => Err(LoadError::Unsupported("streams")),
+        Kind::Stream | Kind::Stream2 | Kind::Stream3 => {
+            let stream = super::stream::load(kind, reader)?;
+            Ok(Object::Stream(Box::new(stream)))
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod frame;
 mod load;
 pub mod payload;
 mod read;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod write;

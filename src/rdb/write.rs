@@ -333,6 +333,7 @@ impl<W: Write> Encoder<W> {
                 }
                 Ok(())
             }
+            ValueView::Stream(stream) => self.stream(stream),
         }
     }
 
@@ -361,6 +362,7 @@ impl Kind {
             ValueView::Zset(_) => Kind::Zset,
             ValueView::Hash(HashRef::Packed(_)) => Kind::HashListpack,
             ValueView::Hash(_) => Kind::Hash,
+            ValueView::Stream(_) => Kind::Stream2,
         }
     }
 }

@@ -486,6 +486,12 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Gives it up: nothing was written since.
+    pub fn drop_deferred(&mut self, deferred: Deferred) {
+        debug_assert_eq!(deferred.at, self.out.buf.len());
+        self.out.open_deferred -= 1;
+    }
+
     /// Ends it as an array of `len` replies.
     pub fn end_array(&mut self, deferred: Deferred, len: usize) {
         self.end(deferred, b'*', len);
@@ -503,6 +509,15 @@ impl<'a> Reply<'a> {
     /// Ends it as a set of `len` replies.
     pub fn end_set(&mut self, deferred: Deferred, len: usize) {
         self.end(deferred, if self.resp3 { b'~' } else { b'*' }, len);
+    }
+
+    /// Ends it as a bulk string before what was written since.
+    pub fn end_bulk(&mut self, deferred: Deferred, text: &[u8]) {
+        let at = deferred.at;
+        self.end(deferred, b'$', text.len());
+        let head = format!("${}\r\n", text.len()).len();
+        let text = text.iter().chain(b"\r\n").copied();
+        self.out.buf.splice(at + head..at + head, text);
     }
 
     fn end(&mut self, deferred: Deferred, kind: u8, len: usize) {

@@ -47,7 +47,7 @@ impl Packed {
             Type::Set => Set::packed_view(self, bytes).map(ValueView::Set),
             Type::Zset => Zset::packed_view(self, bytes).map(ValueView::Zset),
             Type::Hash => Hash::packed_view(self, bytes).map(ValueView::Hash),
-            Type::String => None,
+            Type::String | Type::Stream => None,
         };
         view.unwrap_or_else(|| unreachable!("a type reads all of its packed kinds"))
     }

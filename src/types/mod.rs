@@ -4,6 +4,7 @@ mod collection;
 mod hash;
 mod list;
 pub mod set;
+pub mod stream;
 mod string;
 mod zset;
 
@@ -11,6 +12,7 @@ pub use collection::{Collection, Packed};
 pub use hash::{Hash, HashLimits, HashRef};
 pub use list::{End, List, ListLimits, ListRef, Side, list_limits, set_plain_from_bytes};
 pub use set::{Set, SetLimits, SetRef};
+pub use stream::{Stream, StreamId};
 pub use string::{StrBuf, StrRef};
 pub use zset::{
     Direction, LexBound, LexRange, Limits as ZsetLimits, ScoreRange, StoredScore, Zset, ZsetRef,
@@ -32,6 +34,8 @@ pub enum Type {
     Zset,
     /// A hash.
     Hash,
+    /// A stream.
+    Stream,
 }
 
 impl Type {
@@ -43,12 +47,13 @@ impl Type {
             Type::Set => "set",
             Type::Zset => "zset",
             Type::Hash => "hash",
+            Type::Stream => "stream",
         }
     }
 
     /// Whether clients can wait for a key of this type to appear.
     pub fn can_be_awaited(self) -> bool {
-        matches!(self, Type::List | Type::Zset)
+        matches!(self, Type::List | Type::Zset | Type::Stream)
     }
 }
 
@@ -64,6 +69,8 @@ pub enum Object {
     Zset(Zset),
     /// A hash.
     Hash(Hash),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 /// A value for reading, wherever it lies.
@@ -79,6 +86,8 @@ pub enum ValueView<'a> {
     Zset(ZsetRef<'a>),
     /// A hash.
     Hash(HashRef<'a>),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 /// Asks the collection inside of an object.
@@ -90,6 +99,7 @@ macro_rules! ask {
             Object::Set($value) => $of_collection,
             Object::Zset($value) => $of_collection,
             Object::Hash($value) => $of_collection,
+            Object::Stream($value) => $of_collection,
         }
     };
 }
@@ -103,6 +113,7 @@ impl Object {
             Object::Set(_) => Type::Set,
             Object::Zset(_) => Type::Zset,
             Object::Hash(_) => Type::Hash,
+            Object::Stream(_) => Type::Stream,
         }
     }
 
@@ -114,6 +125,7 @@ impl Object {
             Object::Set(set) => ValueView::Set(set.view()),
             Object::Zset(zset) => ValueView::Zset(zset.view()),
             Object::Hash(hash) => ValueView::Hash(hash.view()),
+            Object::Stream(stream) => ValueView::Stream(stream),
         }
     }
 

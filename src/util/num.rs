@@ -42,6 +42,31 @@ pub fn f64_to_i64_as_c(value: f64) -> i64 {
     }
 }
 
+/// An unsigned integer as C's `strtoull` reads the whole text: with white
+/// space before it, a sign (a negative one wraps), zeros in front.
+pub fn parse_u64_as_c(bytes: &[u8]) -> Option<u64> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let start = bytes.iter().position(|byte| !is_space(byte))?;
+    let (digits, negative) = match &bytes[start..] {
+        [b'-', digits @ ..] => (digits, true),
+        [b'+', digits @ ..] => (digits, false),
+        digits => (digits, false),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut number: u64 = 0;
+    for digit in digits {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    Some(if negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
+}
+
 /// The integer that `bytes` is the canonical decimal form of, for the `int`
 /// encoding: parsing and printing it gives the same bytes.
 pub fn canonical_i64(bytes: &[u8]) -> Option<i64> {

@@ -125,10 +125,22 @@ fn a_base_of_commands_brings_everything_back() {
             format!("HSET hash f{number} {number}"),
             format!("ZADD zset {number}.5 m{number}"),
             format!("SETEX k{number} 1000 v{number}"),
+            format!("XADD stream {}-1 f {number} g{} x", number + 1, number % 3),
         ] {
             client.ask(&words);
         }
     }
+    for words in [
+        "XGROUP CREATE stream group 0",
+        "XREADGROUP GROUP group reader COUNT 50 STREAMS stream >",
+        "XGROUP CREATECONSUMER stream group idle",
+        "XDEL stream 150-1",
+        "XGROUP CREATE empty group $ MKSTREAM",
+    ] {
+        client.ask(words);
+    }
+    let groups = client.ask("XINFO GROUPS stream");
+    assert!(groups.contains(":50"), "{groups}");
     client.check("SELECT 7", "+OK");
     client.check("SET number 12", "+OK");
     let digest = client.ask("DEBUG DIGEST");
@@ -137,6 +149,10 @@ fn a_base_of_commands_brings_everything_back() {
     assert!(fs::read(base).unwrap().starts_with(b"#TS:"));
     client.check("DEBUG LOADAOF", "+OK");
     client.check("DEBUG DIGEST", &digest);
+    client.check("SELECT 0", "+OK");
+    client.check("XINFO GROUPS stream", &groups);
+    client.check("XLEN empty", ":0");
+    client.check("EXISTS empty", ":1");
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().collect();
     let temporary = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("temp");
     assert!(

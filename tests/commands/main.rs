@@ -19,6 +19,7 @@ mod server;
 mod set;
 mod sort;
 mod sorted_set;
+mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 mod tracking;

@@ -54,6 +54,34 @@ def queue():
     assert done == [str(job) for job in range(10)] and not r.exists("jobs", "working")
 
 
+def consume(consumer, count):
+    """Reads for a consumer and acknowledges; gives what was ordered."""
+    orders = []
+    for _, entries in r.xreadgroup("workers", consumer, {"orders": ">"}, count=count, block=50):
+        for id, fields in entries:
+            orders.append(int(fields["order"]))
+            assert r.xack("orders", "workers", id) == 1
+    return orders
+
+
+def orders():
+    r.xgroup_create("orders", "workers", id="$", mkstream=True)
+    for order in range(20):
+        r.xadd("orders", {"order": order})
+    done = consume("ann", 5) + consume("bob", 5)
+    # A consumer reads and dies; another one claims what it had.
+    assert len(r.xreadgroup("workers", "cid", {"orders": ">"}, count=5)[0][1]) == 5
+    done += consume("ann", 100)
+    assert r.xpending("orders", "workers")["consumers"] == [{"name": "cid", "pending": 5}]
+    _, claimed, deleted = r.xautoclaim("orders", "workers", "bob", min_idle_time=0)
+    for id, fields in claimed:
+        done.append(int(fields["order"]))
+        assert r.xack("orders", "workers", id) == 1
+    assert sorted(done) == list(range(20)) and deleted == []
+    assert r.xpending("orders", "workers")["pending"] == 0
+    assert [group["lag"] for group in r.xinfo_groups("orders")] == [0]
+
+
 def session():
     r.hset("session:1", mapping={"user": "ann", "cart": "3"})
     r.expire("session:1", 100)
@@ -74,6 +102,6 @@ def daily_users():
     assert (r.bitcount("every"), r.bitpos("every", 1), r.pfcount("unique")) == (1, 9, 4)
 
 
-for application in (leaderboard, limiter, queue, session, daily_users):
+for application in (leaderboard, limiter, queue, orders, session, daily_users):
     application()
 print("all went well")

@@ -112,6 +112,80 @@ fn a_job_queue_loses_nothing_when_a_worker_dies() {
     assert_eq!(c.exists(&["jobs", "working"]), Ok(0));
 }
 
+type Entries = Vec<(String, Vec<(String, u32)>)>;
+
+/// Reads as a consumer of a group; `>` for what is new, an ID for what is
+/// pending after it.
+fn read_group(c: &mut Connection, consumer: &str, from: &str) -> Entries {
+    let read: Option<Vec<(String, Entries)>> = redis::cmd("XREADGROUP")
+        .arg(&["GROUP", "workers", consumer, "COUNT", "5", "BLOCK", "300"])
+        .arg(&["STREAMS", "orders", from])
+        .query(c)
+        .unwrap();
+    read.unwrap_or_default()
+        .into_iter()
+        .flat_map(|(_, entries)| entries)
+        .collect()
+}
+
+/// Takes orders until there are none for a while, and acknowledges each; dies
+/// with what it has read after the second round, if told to.
+fn consume(server: &Server, name: &str, dies: bool) -> Vec<u32> {
+    let mut c = connect(server);
+    let mut done = Vec::new();
+    for round in 0.. {
+        let entries = read_group(&mut c, name, ">");
+        if entries.is_empty() || dies && round == 2 {
+            break;
+        }
+        for (id, fields) in entries {
+            done.push(fields[0].1);
+            assert_eq!(c.xack("orders", "workers", &[id]), Ok(1));
+        }
+    }
+    done
+}
+
+#[test]
+fn a_stream_of_orders_loses_nothing_when_a_consumer_dies() {
+    let server = Server::start(&[]);
+    let mut c = connect(&server);
+    let _: () = c.xgroup_create_mkstream("orders", "workers", "$").unwrap();
+    let mut done = thread::scope(|scope| {
+        let dying = scope.spawn(|| consume(&server, "dying", true));
+        let others = ["ann", "bob"].map(|name| {
+            let server = &server;
+            scope.spawn(move || consume(server, name, false))
+        });
+        for order in 0..200u32 {
+            let _: String = c.xadd("orders", "*", &[("order", order)]).unwrap();
+        }
+        let mut done = dying.join().unwrap();
+        for other in others {
+            done.extend(other.join().unwrap());
+        }
+        done
+    });
+    // Nothing was done twice; what the dead one had is claimed by another.
+    let (_, claimed, _): (String, Entries, Vec<String>) = redis::cmd("XAUTOCLAIM")
+        .arg(&["orders", "workers", "ann", "0", "0"])
+        .query(&mut c)
+        .unwrap();
+    assert_eq!(done.len() + claimed.len(), 200);
+    for (id, fields) in claimed {
+        done.push(fields[0].1);
+        assert_eq!(c.xack("orders", "workers", &[id]), Ok(1));
+    }
+    done.sort_unstable();
+    assert_eq!(done, (0..200).collect::<Vec<u32>>());
+    let (pending,): (u32,) = redis::cmd("XPENDING")
+        .arg(&["orders", "workers"])
+        .query::<(u32, Option<String>, Option<String>, Option<Vec<String>>)>(&mut c)
+        .map(|(pending, ..)| (pending,))
+        .unwrap();
+    assert_eq!(pending, 0);
+}
+
 #[test]
 fn session() {
     let server = Server::start(&[]);

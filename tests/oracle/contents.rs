@@ -34,7 +34,10 @@ fn compare_database(pair: &mut Pair, db: u32) -> usize {
             b"+string" => same(pair, &[b"GET", key]),
             b"+list" => same(pair, &[b"LRANGE", key, b"0", b"-1"]),
             b"+zset" => same(pair, &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
-            b"+stream" => same(pair, &[b"XRANGE", key, b"-", b"+"]),
+            b"+stream" => {
+                same(pair, &[b"XINFO", b"GROUPS", key]);
+                same(pair, &[b"XRANGE", key, b"-", b"+"])
+            }
             b"+set" => same_in_any_order(pair, &[b"SMEMBERS", key], 1),
             b"+hash" => same_in_any_order(pair, &[b"HGETALL", key], 2),
             kind => panic!("{shown} is a {}", kind.escape_ascii()),

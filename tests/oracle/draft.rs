@@ -56,13 +56,24 @@ impl Draft<'_> {
             (ArgKind::PureToken, _) => return,
             (ArgKind::OneOf(parts), _) => {
                 let part = &parts[rng.random_range(0..parts.len())];
+                // An ID that depends on the time would be another one there.
+                let timed = part.name == "auto_id";
+                if timed || part.name == "id" && parts[0].name == "auto_id" {
+                    return self.words.push(pools::new_entry_id(rng));
+                }
                 return self.arg(part);
             }
+            (ArgKind::Block(_), "streams") => return self.streams(),
             (ArgKind::Block(parts), _) => return parts.iter().for_each(|part| self.arg(part)),
             (ArgKind::Key, _) => {
                 let key = pools::key_for(rng, self.group);
                 self.keys.push(key.clone());
                 key
+            }
+            (ArgKind::String | ArgKind::Integer, name)
+                if self.group == Group::Stream && is_of_streams(name) =>
+            {
+                pools_of_streams(rng, name)
             }
             (ArgKind::Integer, "offset") if self.group == Group::Bitmap => pools::bit_offset(rng),
             (ArgKind::Integer, "bit" | "value") if self.group == Group::Bitmap => pools::bit(rng),
@@ -95,6 +106,23 @@ impl Draft<'_> {
             (ArgKind::String, _) => pools::value(rng),
         };
         self.words.push(word);
+    }
+
+    /// Streams, then as many IDs.
+    fn streams(&mut self) {
+        let count = self
+            .rng
+            .random_range(1..=3)
+            .min(self.rng.random_range(1..=3));
+        for _ in 0..count {
+            let key = pools::key_for(self.rng, self.group);
+            self.keys.push(key.clone());
+            self.words.push(key);
+        }
+        for _ in 0..count {
+            let id = pools::read_id(self.rng);
+            self.words.push(id);
+        }
     }
 
     /// Where scores differ, Redis leaves open what a range of members is: such
@@ -197,6 +225,22 @@ impl Draft<'_> {
                 self.words.push(value);
             }
         }
+    }
+}
+
+fn is_of_streams(name: &str) -> bool {
+    !matches!(name, "count" | "field" | "value")
+}
+
+fn pools_of_streams(rng: &mut SmallRng, name: &str) -> Vec<u8> {
+    match name {
+        "group" | "groupname" | "consumer" | "consumername" => pools::consumer(rng),
+        "id" | "last-id" | "max_deleted_entry_id" => pools::entry_id(rng),
+        "start" | "end" => pools::id_bound(rng),
+        "min-idle-time" => pools::min_idle(rng),
+        "milliseconds" => pools::block_time(rng),
+        "threshold" => pools::threshold(rng),
+        _ => pools::integer(rng),
     }
 }
 

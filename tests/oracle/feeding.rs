@@ -60,6 +60,38 @@ const SERVED: &[(&[&str], &[&str])] = &[
     (&["BLPOP l 0"], &["SELECT 1", "RPUSH l a b", "MOVE l 0"]),
     (&["BLPOP l 0"], &["RPUSH k 3 1 2", "SORT k STORE l"]),
     (&["BLPOP l 0"], &["SET l text", "DEL l", "RPUSH l a"]),
+    (
+        &["XREAD BLOCK 0 STREAMS x $", "XREAD BLOCK 0 STREAMS y x 0 $"],
+        &["XADD x 1-0 f v"],
+    ),
+    (
+        &["XREAD BLOCK 0 STREAMS x 5"],
+        &[
+            "XADD x 4-0 f v",
+            "MULTI",
+            "XADD x 6-0 f v",
+            "XADD x 7-0 f v",
+            "EXEC",
+        ],
+    ),
+];
+
+/// Clients that wait as consumers of the group `g` of the stream `x`.
+const CONSUMERS: &[(&[&str], &[&str])] = &[
+    (
+        &[
+            "XREADGROUP GROUP g c BLOCK 0 COUNT 1 STREAMS x >",
+            "XREADGROUP GROUP g d NOACK BLOCK 0 STREAMS x >",
+        ],
+        &["MULTI", "XADD x 1-0 f v", "XADD x 2-0 f v", "EXEC"],
+    ),
+    (&["XREADGROUP GROUP g c BLOCK 0 STREAMS x >"], &["DEL x"]),
+    (&["XREADGROUP GROUP g c BLOCK 0 STREAMS x >"], &["SET x v"]),
+    (
+        &["XREADGROUP GROUP g c BLOCK 0 STREAMS x >"],
+        &["XGROUP DESTROY x g"],
+    ),
+    (&["XREADGROUP GROUP g c BLOCK 0 STREAMS x >"], &["FLUSHDB"]),
 ];
 
 /// What one client does.
@@ -86,6 +118,9 @@ const ALONE: &[&str] = &[
     "CONFIG SET lazyfree-lazy-expire yes lazyfree-lazy-user-del yes|SET e v PX 30|.|GET e|SET e v|EXPIRE e -1|SET e v|DEL e",
     "CONFIG SET lazyfree-lazy-expire no lazyfree-lazy-user-del no|SET e v PX 30|.|EXPIRE e 100|PERSIST e|RENAME e f",
     "SET e v PX 30|CLIENT PAUSE 5000 WRITE|.|GET e|TTL e|DBSIZE|CLIENT UNPAUSE|GET e|DBSIZE",
+    "XADD x 1-0 f v|XADD x 1-* f v|XADD x MAXLEN ~ 1 2-* f v|XADD x NOMKSTREAM MINID 1-1 3-0 f v|XTRIM x MAXLEN 1|XDEL x 3-0|XSETID x 9-0",
+    "XADD x 1-0 f v|XADD x 2-0 f v|XGROUP CREATE x g 0|XREADGROUP GROUP g c COUNT 1 STREAMS x >|XREADGROUP GROUP g d NOACK STREAMS x >|XREADGROUP GROUP g c STREAMS x 0|XACK x g 1-0 2-0",
+    "XGROUP CREATE x g $ MKSTREAM|XADD x 1-0 f v|XCLAIM x g c 0 1 FORCE|XCLAIM x g d 0 1-0 RETRYCOUNT 3 JUSTID|XDEL x 1-0|XAUTOCLAIM x g c 0 0|XCLAIM x g c 0 1-0 LASTID 7-0|XGROUP SETID x g 0|XGROUP DELCONSUMER x g c|XGROUP DESTROY x g",
     "PUBLISH c m|SPUBLISH c m|RESTORE r 1000 x|DEBUG SET-ACTIVE-EXPIRE 0|OBJECT ENCODING nosuch",
 ];
 
@@ -93,7 +128,12 @@ const ALONE: &[&str] = &[
 pub fn play(servers: &Servers) {
     let mut feeder = servers.connect();
     call(&mut feeder, "DEBUG SET-ACTIVE-EXPIRE 0");
-    for (waiting, feeding) in SERVED {
+    let scenes = SERVED.iter().map(|scene| (scene, false));
+    let consumers = CONSUMERS.iter().map(|scene| (scene, true));
+    for ((waiting, feeding), of_group) in scenes.chain(consumers) {
+        if of_group {
+            call(&mut feeder, "XGROUP CREATE x g $ MKSTREAM");
+        }
         let mut clients: Vec<Pair> = waiting.iter().map(|_| servers.connect()).collect();
         for (client, line) in clients.iter_mut().zip(*waiting) {
             begin(client, line);

@@ -18,7 +18,7 @@ const UNKNOWN_PERMILLE: u32 = 4;
 
 /// How often commands come, where it is not [`WEIGHT`]: those that empty the
 /// databases are rare, and those that fill them are not.
-const WEIGHTS: [(&str, u32); 28] = [
+const WEIGHTS: [(&str, u32); 35] = [
     ("append", 75),
     // Redis looks ten times a second whose time to wait is over.
     ("blmove", 4),
@@ -47,6 +47,13 @@ const WEIGHTS: [(&str, u32); 28] = [
     ("spop", 15),
     ("swapdb", 4),
     ("unlink", 20),
+    ("xadd", 400),
+    ("xgroup|create", 100),
+    ("xgroup|destroy", 10),
+    ("xread", 25),
+    ("xreadgroup", 100),
+    ("xsetid", 10),
+    ("xtrim", 25),
     ("zadd", 300),
 ];
 const WEIGHT: u32 = 50;

@@ -9,7 +9,7 @@ use super::support::Server;
 
 /// What both servers are started with. The bulk limit keeps strings small, so
 /// that it can be met; collections unpack early, so that both forms take part.
-pub const OPTIONS: [&str; 16] = [
+pub const OPTIONS: [&str; 18] = [
     "--proto-max-bulk-len",
     "1mb",
     "--hash-max-listpack-entries",
@@ -26,6 +26,8 @@ pub const OPTIONS: [&str; 16] = [
     "4",
     "--list-compress-depth",
     "1",
+    "--stream-node-max-entries",
+    "4",
 ];
 
 /// Limits as they come, and entries know how often they are used.

@@ -116,8 +116,8 @@ const TYPES: [&str; 9] = [
 ];
 
 /// Values as redis-server 7.0.15 dumps them: strings, a list, sets, a sorted
-/// set, a hash.
-const PAYLOADS: [&[u8]; 7] = [
+/// set, a hash, a stream.
+const PAYLOADS: [&[u8]; 8] = [
     b"\x00\x05\x68\x65\x6c\x6c\x6f\x0a\x00\x63\x72\xdf\x76\x65\x34\x20\x0a",
     b"\x00\xc1\x39\x30\x0a\x00\x9d\x94\xea\x27\x93\xfc\x08\xb9",
     b"\x12\x01\x02\x11\x11\x00\x00\x00\x03\x00\x81\x61\x02\x01\x01\x83\x62\x63\x64\x04\xff\x0a\x00\x99\x58\x30\x8b\x15\x3f\xf4\x8e",
@@ -125,6 +125,7 @@ const PAYLOADS: [&[u8]; 7] = [
     b"\x02\x01\x01\x61\x0a\x00\x62\x96\xe9\x7e\x44\xd2\x1a\x6d",
     b"\x11\x14\x14\x00\x00\x00\x04\x00\x81\x61\x02\x01\x01\x81\x62\x02\x83\x32\x2e\x35\x04\xff\x0a\x00\xd4\x4c\x6e\xa4\xf6\x44\xd9\xd7",
     b"\x10\x12\x12\x00\x00\x00\x04\x00\x81\x66\x02\x81\x76\x02\x81\x67\x02\x02\x01\xff\x0a\x00\x01\xa6\x4e\x4f\xc1\xd4\xe5\x43",
+    b"\x2a\x32\x0d\x0a",
 ];
 
 /// What RESTORE takes, most of the time.
@@ -172,16 +173,107 @@ pub fn key_for(rng: &mut SmallRng, group: Group) -> Vec<u8> {
         Group::Set => ("set", 60),
         Group::SortedSet => ("zset", 60),
         Group::Geo => ("geo", 80),
+        Group::Stream => ("stream", 85),
         // Few strings happen to be one.
         Group::HyperLogLog => ("hll", 90),
         _ => {
-            let names = ["str", "bits", "hash", "list", "set", "zset", "geo", "hll"];
+            let names = [
+                "str", "bits", "hash", "list", "set", "zset", "geo", "hll", "stream",
+            ];
             (one(rng, &names), 30)
         }
     };
     match rng.random_ratio(percent, 100) {
         true => format!("{name}:{}", rng.random_range(0..4)).into_bytes(),
         false => key(rng),
+    }
+}
+
+/// The ID of an entry, of those that there may be.
+pub fn entry_id(rng: &mut SmallRng) -> Vec<u8> {
+    let (ms, seq) = (rng.random_range(0..25), rng.random_range(0..5));
+    match rng.random_range(0..100) {
+        0..60 => format!("{ms}-{seq}").into_bytes(),
+        60..80 => ms.to_string().into_bytes(),
+        80..85 => format!("{ms}-*").into_bytes(),
+        85..95 => bytes(one(rng, &["$", ">", "-", "+", "0", "0-0", "*-1"])),
+        _ => bytes(one(rng, &EDGE_IDS)),
+    }
+}
+
+/// IDs at the ends, and what is none or only just.
+const EDGE_IDS: [&str; 16] = [
+    "18446744073709551615-18446744073709551615",
+    "18446744073709551615",
+    "0-18446744073709551615",
+    "18446744073709551616-0",
+    "1-18446744073709551616",
+    "007-01",
+    "+3-+1",
+    " 4",
+    "4 ",
+    "-4",
+    "4--3",
+    "4--03",
+    "4-",
+    "4-1-1",
+    "4-1\0x",
+    "",
+];
+
+/// The ID of a new entry: the sequence number is the server's, so that many
+/// succeed. Never all of it, which would depend on the time.
+pub fn new_entry_id(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..100) {
+        0..80 => format!("{}-*", rng.random_range(0..25)).into_bytes(),
+        80..98 => format!("{}-{}", rng.random_range(0..25), rng.random_range(0..9)).into_bytes(),
+        _ => entry_id(rng),
+    }
+}
+
+/// A bound on IDs.
+pub fn id_bound(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0..4 => bytes(one(rng, &["-", "+"])),
+        4..6 => [b"(".to_vec(), entry_id(rng)].concat(),
+        _ => entry_id(rng),
+    }
+}
+
+/// After which ID a stream is read.
+pub fn read_id(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0..5 => bytes(">"),
+        5..7 => bytes("0"),
+        _ => entry_id(rng),
+    }
+}
+
+/// The name of a consumer group or a consumer, which few have.
+pub fn consumer(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..20) {
+        0 => value(rng),
+        _ => bytes(one(rng, &["one", "one", "one", "two", "two", "a\0b"])),
+    }
+}
+
+/// How long an entry has been pending, milliseconds: all are, or none.
+pub fn min_idle(rng: &mut SmallRng) -> Vec<u8> {
+    let times = ["0", "0", "0", "-5", "100000000", "9223372036854775807", "x"];
+    bytes(one(rng, &times))
+}
+
+/// How long a reader waits, milliseconds: hardly.
+pub fn block_time(rng: &mut SmallRng) -> Vec<u8> {
+    bytes(one(rng, &["1", "1", "2", "-1", "x", ""]))
+}
+
+/// How many entries are kept, or from which on.
+pub fn threshold(rng: &mut SmallRng) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0..7 => rng.random_range(0..12).to_string().into_bytes(),
+        7..9 => entry_id(rng),
+        _ => integer(rng),
     }
 }
 

@@ -5,7 +5,7 @@ use rand::rngs::SmallRng;
 
 use crate::acl::{Terms, User};
 use crate::command::ctx::{Args, Caller, Ctx, Propagation};
-use crate::command::registry::Registry;
+use crate::command::registry::{Lookup, Registry};
 use crate::command::table::Handler;
 use crate::commands::FAMILIES;
 use crate::config::Config;
@@ -42,21 +42,23 @@ impl World {
 
     /// As [`World::run`], with arguments of any bytes.
     fn run_argv(&mut self, argv: &[&[u8]]) -> (String, String, u64) {
-        let rows = FAMILIES.iter().copied().flatten();
-        let name = std::str::from_utf8(argv[0]).unwrap();
-        let row = { rows }.find(|row| row.name == name).unwrap();
         let registry = Registry::new(FAMILIES).unwrap();
+        let Lookup::Found(command) = registry.resolve(argv) else {
+            panic!("{} is not there", argv[0].escape_ascii());
+        };
+        let command = &registry[command];
         let terms = Terms {
             catalog: &registry,
             all_channels: true,
         };
         let user = User::new_default(&terms);
-        let Handler::Data(handler) = row.handler else {
-            panic!("{name} is not a command on data");
+        let Handler::Data(handler) = command.command.handler else {
+            panic!("{} is not a command on data", command.full_name());
         };
+        let names = 1 + command.full_name().matches('|').count();
         let (mut output, mut propagation) = (Output::default(), Propagation::default());
         handler(&mut Ctx {
-            args: Args::new(argv, &[], 1),
+            args: Args::new(argv, &[], names),
             db: self.keyspace.select(self.db),
             reply: Reply::new(&mut output, false),
             rng: &mut SmallRng::seed_from_u64(1),
@@ -65,7 +67,7 @@ impl World {
             propagation: &mut propagation,
             caller: Caller {
                 user: &user,
-                command: &registry[registry.find(argv[0]).unwrap()],
+                command,
                 from_script: false,
             },
             woken_by: None,
@@ -85,6 +87,7 @@ impl World {
             Effect::Evicted(db, key) => format!("{}!{}", db.get(), text(key)),
             Effect::Flushed(db) => format!("{}~*", db.get()),
             Effect::Ready(db, key) => format!("{}+{}", db.get(), text(key)),
+            Effect::Lost(db, key) => format!("{}?{}", db.get(), text(key)),
         });
         let effects = effects.collect::<Vec<_>>().join(" ");
         let propagation = match propagation {

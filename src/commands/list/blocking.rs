@@ -13,6 +13,8 @@ fn wait(keys: &[&[u8]], until_ms: Option<i64>, when_denied: DeniedReply) -> CmdR
         kind: Type::List,
         until_ms,
         when_denied,
+        resume_with: Vec::new(),
+        wakes_on_loss: false,
         ran_ns: 0,
     })))
 }

@@ -5,7 +5,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::keyspace::entry::EntryRef;
 use crate::keyspace::{Keyspace, Str, ValueKind};
-use crate::types::{Direction, End, Hash, List, Set, Type, Zset, ZsetRef};
+use crate::types::{Direction, End, Hash, List, Set, Stream, StreamId, Type, Zset, ZsetRef};
 use crate::util::num::format_f64;
 
 /// A digest being built.
@@ -51,9 +51,21 @@ impl Digest {
             list.for_range(0, list.len(), End::Left, |item| {
                 self.append(item.text(&mut itoa::Buffer::new()));
             });
+        } else if let Some(stream) = Stream::of(value) {
+            self.append_stream(stream);
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
+        }
+    }
+
+    fn append_stream(&mut self, stream: &Stream) {
+        for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+            self.append(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (field, value) in entry.pairs() {
+                self.append(field.text(&mut itoa::Buffer::new()));
+                self.append(value.text(&mut itoa::Buffer::new()));
+            }
         }
     }
 
@@ -103,6 +115,7 @@ fn type_number(kind: Type) -> u32 {
         Type::Set => 2,
         Type::Zset => 3,
         Type::Hash => 4,
+        Type::Stream => 6,
     }
 }
 

@@ -134,6 +134,8 @@ fn wait(keys: &[&[u8]], until_ms: Option<i64>) -> Done {
         kind: Type::Zset,
         until_ms,
         when_denied: DeniedReply::NullArray,
+        resume_with: Vec::new(),
+        wakes_on_loss: false,
         ran_ns: 0,
     }))
 }

@@ -12,7 +12,7 @@ use crate::encoding::quicklist::Quicklist;
 use crate::encoding::table::Sink;
 use crate::rdb::frame::Usage;
 use crate::rdb::{Encoder, Kind, Uncompressed};
-use crate::types::{Hash, List, Object, Set, Zset};
+use crate::types::{Hash, List, Object, Set, Stream, Zset};
 
 /// Members from which on a collection is big.
 const LARGE_LEN: usize = 64;
@@ -27,6 +27,9 @@ pub(super) fn is_large(object: &Object) -> bool {
         Object::Set(Set::Table(table)) => table.len() >= LARGE_LEN,
         Object::Zset(Zset::Big(scored)) => scored.len() >= LARGE_LEN,
         Object::Hash(Hash::Table(table)) => table.len() >= LARGE_LEN,
+        Object::Stream(stream) => {
+            stream.log.blocks().len() > 2 || stream.pending_len() >= LARGE_LEN
+        }
         _ => false,
     }
 }
@@ -39,6 +42,8 @@ pub enum Piece {
     Text(Bytes),
     /// The nodes of a list.
     Nodes(Box<Quicklist>),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 impl Piece {
@@ -55,6 +60,7 @@ impl Piece {
                 encoder.length(list.nodes_len() as u64)?;
                 list.nodes().try_for_each(|node| encoder.list_node(node))
             }
+            Piece::Stream(stream) => Encoder::new(out).compressing(compress).stream(&stream),
         }
     }
 }
@@ -99,6 +105,7 @@ impl Drop for ElementSink {
 enum Body {
     Text(Bytes),
     Nodes(Box<Quicklist>),
+    Stream(Box<Stream>),
     Elements(Arc<Mutex<Elements>>),
 }
 
@@ -130,6 +137,8 @@ impl Large {
         let body = match object {
             Object::String(string) => Body::Text(string.share()),
             Object::List(List::Quick(list)) => Body::Nodes(list.clone()),
+            // Its blocks are shared.
+            Object::Stream(stream) => Body::Stream(stream.clone()),
             _ => {
                 let elements = Arc::new(Mutex::new(Elements {
                     encoder: Encoder::deferring(compress),
@@ -192,6 +201,7 @@ impl Large {
         match body {
             Body::Text(text) => pieces.push(Piece::Text(text)),
             Body::Nodes(list) => pieces.push(Piece::Nodes(list)),
+            Body::Stream(stream) => pieces.push(Piece::Stream(stream)),
             Body::Elements(elements) => return Some((address, elements)),
         }
         None

@@ -12,6 +12,7 @@ use crate::keyspace::entry::NewValue;
 use crate::keyspace::{Ttl, event};
 use crate::rdb::frame::Record;
 use crate::rdb::{Limits, Reader};
+use crate::types::StreamId;
 use crate::types::{
     Hash, HashLimits, List, Set, SetLimits, Side, ValueView, Zset, ZsetLimits, list_limits,
 };
@@ -69,6 +70,16 @@ fn plain(value: ValueView<'_>) -> (u8, Vec<Vec<u8>>) {
             let mut pairs: Vec<_> = hash.iter().map(pair).collect();
             pairs.sort();
             (4, pairs)
+        }
+        ValueView::Stream(stream) => {
+            let all = stream.log.range(StreamId::MIN, StreamId::MAX);
+            let entries = all.map(|entry| {
+                let pairs = entry
+                    .pairs()
+                    .flat_map(|(field, value)| [text(field), text(value)]);
+                [entry.id.to_bytes().to_vec(), pairs.flatten().collect()].concat()
+            });
+            (5, entries.collect())
         }
     }
 }

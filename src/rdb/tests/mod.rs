@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::encoding::quicklist::Limits as ListLimits;
+use crate::types::StreamId;
 use crate::types::{
     Collection, Direction, End, Hash, HashLimits, List, Object, Set, SetLimits, StrBuf, ValueView,
     Zset, ZsetLimits,
@@ -238,6 +239,12 @@ fn contents(object: &Object) -> Vec<(Vec<u8>, Vec<u8>)> {
         ValueView::Hash(hash) => {
             found.extend(hash.iter().map(|(f, v)| (f.to_vec(), v.to_vec())));
             found.sort();
+        }
+        ValueView::Stream(stream) => {
+            for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+                found.push((entry.id.to_bytes().to_vec(), Vec::new()));
+                found.extend(entry.pairs().map(|(f, v)| (f.to_vec(), v.to_vec())));
+            }
         }
     }
     found

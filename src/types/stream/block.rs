@@ -1,0 +1,381 @@
+//! A run of entries in one listpack, in the form that Redis keeps, writes to
+//! files and reads from them.
+//!
+//! ```text
+//! master entry: live entries, dead entries, number of fields, fields.., 0
+//! each entry:   flags, milliseconds and sequence since the block's ID,
+//!               fields as in the master entry: values..
+//!               others: number of fields, (field, value)..
+//!               number of elements of the entry before this one
+//! ```
+//! Deleted entries stay and are marked. The last element of an entry lets one
+//! walk backwards.
+
+use super::StreamId;
+use crate::encoding::listpack::{self, Item, Listpack, ListpackRef};
+use crate::util::size_class::size_class;
+
+/// The entry is deleted.
+const DELETED: i64 = 1;
+/// The entry has the fields of the master entry.
+const SAME_FIELDS: i64 = 2;
+/// Elements of an entry beside its texts, at most.
+const ENTRY_ITEMS_MAX: usize = 5;
+/// Bytes that a block may have (Redis: STREAM_LISTPACK_MAX_SIZE).
+pub const BLOCK_BYTES_MAX: usize = 1 << 30;
+
+/// When a block is full.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLimits {
+    /// Bytes (`stream-node-max-bytes`); 0: as many as are possible.
+    pub bytes: usize,
+    /// Entries, deleted ones included (`stream-node-max-entries`); 0: any.
+    pub entries: usize,
+}
+
+/// A run of entries; it is shared with snapshots and copies.
+#[derive(Clone, Debug)]
+pub struct Block(Listpack);
+
+/// What the master entry says, and where it ends.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub(super) live: u64,
+    pub(super) dead: u64,
+    fields: usize,
+    fields_at: usize,
+    entries_at: usize,
+}
+
+/// An entry of a stream.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// Its ID.
+    pub id: StreamId,
+    pack: ListpackRef<'a>,
+    flags: i64,
+    pub(super) flags_at: usize,
+    fields: usize,
+    /// Where the fields are, when they are those of the master entry.
+    shared_at: Option<usize>,
+    body_at: usize,
+}
+
+fn number(item: Item<'_>) -> i64 {
+    item.as_i64().unwrap_or(0)
+}
+
+impl Block {
+    /// A block of no entries, whose master entry has the fields of these pairs.
+    pub(super) fn new(pairs: &[&[u8]]) -> Block {
+        let mut pack = Listpack::new();
+        let mut items = vec![
+            Item::Int(0),
+            Item::Int(0),
+            Item::Int((pairs.len() / 2) as i64),
+        ];
+        items.extend(pairs.iter().step_by(2).map(|field| Item::of(field)));
+        items.push(Item::Int(0));
+        pack.insert_all(pack.as_ref().end(), &items);
+        Block(pack)
+    }
+
+    /// Takes the untrusted bytes of a block; none when they are not sound.
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Block> {
+        let block = Block(Listpack::from_bytes(bytes)?);
+        block.is_sound().then_some(block)
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_ref().bytes()
+    }
+
+    pub(super) fn head(&self) -> Head {
+        let pack = self.0.as_ref();
+        let (live, at) = pack.read_at(pack.start());
+        let (dead, at) = pack.read_at(at);
+        let (fields, fields_at) = pack.read_at(at);
+        let fields = number(fields) as usize;
+        Head {
+            live: number(live) as u64,
+            dead: number(dead) as u64,
+            fields,
+            fields_at,
+            entries_at: pack.skip(fields_at, fields + 1),
+        }
+    }
+
+    /// Whether so many bytes more need a new block.
+    pub(super) fn is_full_for(&self, bytes: usize, limits: StreamLimits) -> bool {
+        let bytes_max = match limits.bytes {
+            0 => BLOCK_BYTES_MAX,
+            bytes => bytes.min(BLOCK_BYTES_MAX),
+        };
+        if self.bytes().len().saturating_add(bytes) >= bytes_max {
+            return true;
+        }
+        let head = self.head();
+        limits.entries > 0 && head.live.saturating_add(head.dead) >= limits.entries as u64
+    }
+
+    /// Adds an entry to the block of this ID.
+    pub(super) fn push(&mut self, block_id: StreamId, id: StreamId, pairs: &[&[u8]]) {
+        let head = self.head();
+        let same = self.has_fields(&head, pairs);
+        let fields = pairs.len() / 2;
+        let mut items = Vec::with_capacity(pairs.len() + ENTRY_ITEMS_MAX);
+        items.push(Item::Int(if same { SAME_FIELDS } else { 0 }));
+        items.push(Item::Int(id.ms.wrapping_sub(block_id.ms).cast_signed()));
+        items.push(Item::Int(id.seq.wrapping_sub(block_id.seq).cast_signed()));
+        if same {
+            items.extend(pairs.iter().skip(1).step_by(2).map(|value| Item::of(value)));
+        } else {
+            items.push(Item::Int(fields as i64));
+            items.extend(pairs.iter().map(|text| Item::of(text)));
+        }
+        items.push(Item::Int(items.len() as i64));
+        let pack = &mut self.0;
+        pack.insert_all(pack.as_ref().end(), &items);
+        pack.replace(pack.as_ref().start(), Item::Int(head.live as i64 + 1));
+    }
+
+    fn has_fields(&self, head: &Head, pairs: &[&[u8]]) -> bool {
+        let pack = self.0.as_ref();
+        let mut at = head.fields_at;
+        head.fields == pairs.len() / 2
+            && pairs.iter().step_by(2).all(|field| {
+                let (item, next) = pack.read_at(at);
+                at = next;
+                match item {
+                    Item::Bytes(bytes) => bytes == *field,
+                    Item::Int(_) => item.is_text(field),
+                }
+            })
+    }
+
+    /// Marks entries deleted, whose flags are at these places.
+    pub(super) fn delete(&mut self, entries: &[(usize, i64)]) {
+        let head = self.head();
+        let (count, pack) = (entries.len() as u64, &mut self.0);
+        for (at, flags) in entries {
+            // Flags take one byte, so the places behind them hold.
+            pack.replace(*at, Item::Int(flags | DELETED));
+        }
+        let at = pack.as_ref().start();
+        pack.replace(at, Item::Int(head.live.saturating_sub(count) as i64));
+        let (_, at) = pack.as_ref().read_at(at);
+        pack.replace(at, Item::Int(head.dead.saturating_add(count) as i64));
+    }
+
+    /// Gives back what is allocated and not used: nothing more is added.
+    pub(super) fn seal(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_class(self.0.capacity()) + size_class(size_of::<Block>() + 16)
+    }
+
+    /// Reads the entries of the block of this ID, deleted ones too.
+    pub(super) fn forward(&self, id: StreamId) -> Forward<'_> {
+        let head = self.head();
+        Forward {
+            pack: self.0.as_ref(),
+            id,
+            at: head.entries_at,
+            head,
+        }
+    }
+
+    /// Reads them from the last to the first.
+    pub(super) fn backward(&self, id: StreamId) -> Backward<'_> {
+        Backward {
+            pack: self.0.as_ref(),
+            id,
+            at: self.0.as_ref().end(),
+            head: self.head(),
+        }
+    }
+
+    /// The ID of the last entry, even when it is deleted.
+    pub(super) fn last_id(&self, id: StreamId) -> StreamId {
+        self.backward(id).next().map_or(id, |entry| entry.id)
+    }
+
+    /// Whether the elements of a well-formed listpack are those of a block.
+    fn is_sound(&self) -> bool {
+        let mut items = self.0.as_ref().iter();
+        check(&mut items).is_some() && items.next().is_none()
+    }
+
+    /// Panics where the block contradicts itself (tests).
+    pub(super) fn check_invariants(&self) {
+        self.0.check_invariants();
+        assert!(self.is_sound(), "not a block");
+    }
+}
+
+fn check(items: &mut listpack::Iter<'_>) -> Option<()> {
+    let int = |items: &mut listpack::Iter<'_>| items.next()?.as_i64();
+    let count = |number: i64| usize::try_from(number).ok();
+    let skip = |items: &mut listpack::Iter<'_>, texts: usize| {
+        (0..texts).try_for_each(|_| items.next().map(drop))
+    };
+    let (live, dead) = (count(int(items)?)?, count(int(items)?)?);
+    let fields = count(int(items)?)?;
+    skip(items, fields)?;
+    if int(items)? != 0 {
+        return None;
+    }
+    let (mut found_live, mut found_dead) = (0, 0);
+    for _ in 0..live.checked_add(dead)? {
+        let flags = int(items)?;
+        if flags & !(DELETED | SAME_FIELDS) != 0 {
+            return None;
+        }
+        int(items)?;
+        int(items)?;
+        let elements = if flags & SAME_FIELDS != 0 {
+            skip(items, fields)?;
+            fields.checked_add(3)?
+        } else {
+            let own = count(int(items)?)?;
+            skip(items, own.checked_mul(2)?)?;
+            own.checked_mul(2)?.checked_add(4)?
+        };
+        if count(int(items)?)? != elements {
+            return None;
+        }
+        if flags & DELETED != 0 {
+            found_dead += 1;
+        } else {
+            found_live += 1;
+        }
+    }
+    ((found_live, found_dead) == (live, dead)).then_some(())
+}
+
+impl<'a> Entry<'a> {
+    /// The entry whose flags are at a place.
+    fn read(pack: ListpackRef<'a>, block_id: StreamId, head: &Head, flags_at: usize) -> Entry<'a> {
+        let (flags, at) = pack.read_at(flags_at);
+        let (ms, at) = pack.read_at(at);
+        let (seq, at) = pack.read_at(at);
+        let flags = number(flags);
+        let (fields, shared_at, body_at) = if flags & SAME_FIELDS != 0 {
+            (head.fields, Some(head.fields_at), at)
+        } else {
+            let (fields, at) = pack.read_at(at);
+            (number(fields) as usize, None, at)
+        };
+        Entry {
+            id: block_id.offset(number(ms), number(seq)),
+            pack,
+            flags,
+            flags_at,
+            fields,
+            shared_at,
+            body_at,
+        }
+    }
+
+    /// Number of its fields.
+    pub fn len(self) -> usize {
+        self.fields
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(self) -> bool {
+        self.fields == 0
+    }
+
+    /// The fields with their values.
+    pub fn pairs(self) -> impl Iterator<Item = (Item<'a>, Item<'a>)> {
+        let (pack, mut shared_at, mut at) = (self.pack, self.shared_at, self.body_at);
+        (0..self.fields).map(move |_| {
+            let field = match &mut shared_at {
+                Some(shared_at) => {
+                    let (field, next) = pack.read_at(*shared_at);
+                    *shared_at = next;
+                    field
+                }
+                None => {
+                    let (field, next) = pack.read_at(at);
+                    at = next;
+                    field
+                }
+            };
+            let (value, next) = pack.read_at(at);
+            at = next;
+            (field, value)
+        })
+    }
+
+    pub(super) fn is_deleted(self) -> bool {
+        self.flags & DELETED != 0
+    }
+
+    pub(super) fn flags(self) -> (usize, i64) {
+        (self.flags_at, self.flags)
+    }
+
+    /// Where the next entry begins, or the block ends.
+    fn end(self) -> usize {
+        let texts = match self.shared_at {
+            Some(_) => self.fields,
+            None => self.fields * 2,
+        };
+        self.pack.skip(self.body_at, texts + 1)
+    }
+}
+
+/// Entries of a block in their order.
+#[derive(Clone)]
+pub(super) struct Forward<'a> {
+    pack: ListpackRef<'a>,
+    id: StreamId,
+    head: Head,
+    at: usize,
+}
+
+impl<'a> Iterator for Forward<'a> {
+    type Item = Entry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<'a>> {
+        if self.at >= self.pack.end() {
+            return None;
+        }
+        let entry = Entry::read(self.pack, self.id, &self.head, self.at);
+        self.at = entry.end();
+        Some(entry)
+    }
+}
+
+/// Entries of a block from the last on.
+#[derive(Clone)]
+pub(super) struct Backward<'a> {
+    pack: ListpackRef<'a>,
+    id: StreamId,
+    head: Head,
+    /// Where the entry after the next one begins.
+    at: usize,
+}
+
+impl<'a> Iterator for Backward<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        if self.at <= self.head.entries_at {
+            return None;
+        }
+        let mut at = self.pack.prev(self.at)?;
+        for _ in 0..number(self.pack.item_at(at)) {
+            at = self.pack.prev(at)?;
+        }
+        self.at = at;
+        Some(Entry::read(self.pack, self.id, &self.head, at))
+    }
+}
