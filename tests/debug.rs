@@ -287,10 +287,6 @@ fn what_is_missing_says_so() {
     }
     server.check("DEBUG replybuffer other 1", &unknown("replybuffer"));
     server.check("DEBUG REPLICATE x", "-ERR This version has no replication");
-    server.check(
-        "DEBUG SET-DISABLE-DENY-SCRIPTS 1",
-        "-ERR This version has no scripts",
-    );
 }
 
 #[test]

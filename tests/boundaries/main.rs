@@ -7,6 +7,9 @@
 //! the command, and on keys that do not exist. After each one that may write,
 //! the digests of both servers must agree.
 //!
+//! Streams and scripts do not take part yet: their calls are only sound with IDs,
+//! groups and scripts that suit each other.
+//!
 //! What would use memory without end in Redis, too, is left out, here:
 //! - counts below -1 of the commands that pick elements by chance, which ask for
 //!   that many elements, see [`is_unfit`];
@@ -28,6 +31,7 @@ use std::time::Duration;
 
 use forms::Form;
 use redstart::command::registry::Registry;
+use redstart::command::table::Group;
 use reply::Value;
 use side::{Side, Step};
 use support::Server;
@@ -350,7 +354,8 @@ impl Sweep {
 fn is_left_out(form: &Form) -> bool {
     // Without WRITE, everybody would wait, we too.
     let stops_us = form.name == "client|pause" && !form.to_string().contains("WRITE");
-    stops_us || LEFT_OUT.iter().any(|(name, _)| *name == form.name)
+    let later = matches!(form.group, Group::Stream | Group::Scripting);
+    stops_us || later || LEFT_OUT.iter().any(|(name, _)| *name == form.name)
 }
 
 #[test]

@@ -269,7 +269,10 @@ impl Log {
                 surplus -= 1;
             }
         }
-        if !gone.is_empty() {
+        if gone.len() as u64 == first.get().head().live {
+            // Redis keeps it; XSETID could then set the next ID below its own.
+            first.remove();
+        } else if !gone.is_empty() {
             Arc::make_mut(first.get_mut()).delete(&gone);
         }
         gone.len() as u64

@@ -135,8 +135,10 @@ impl Model {
                 assert_eq!(ours, theirs);
             }
             Op::SetLast(step) => {
-                // As XSETID: not below what is there, but maybe below what was.
+                // As XSETID, which may go below what was deleted, but then, as in
+                // Redis, deleted entries can keep others from being trimmed.
                 let last = log.last_entry_id().unwrap_or(StreamId::MIN);
+                let last = last.max(log.max_deleted_id);
                 log.last_id = StreamId::new(last.ms, last.seq + step);
             }
             Op::Deliver(name, count) => {
@@ -279,4 +281,29 @@ fn the_tree_of_redis_has_so_many_nodes() {
     assert_eq!(nodes(&[(1, 1)]), 2);
     assert_eq!(nodes(&[(1, 1), (1, 2)]), 4);
     assert_eq!(nodes(&[(1, 1), (2, 1)]), 6);
+}
+
+/// A block whose live entries were all trimmed must not stay to be added to,
+/// since XSETID may have set the last ID below its own.
+#[test]
+fn a_block_that_is_trimmed_empty_goes() {
+    let limits = StreamLimits {
+        bytes: 0,
+        entries: 0,
+    };
+    let mut log = Log::default();
+    let ids: Vec<StreamId> = (1..=3).map(|seq| StreamId::new(5, seq)).collect();
+    for id in &ids {
+        log.add(NewId::Given(*id), &[b"f", b"v"], limits).unwrap();
+    }
+    assert_eq!(log.delete(&ids[2..]), 1);
+    // The last entry, deleted, keeps the block from being trimmed as a whole.
+    assert_eq!(log.trim(Trim::MinId(ids[2]), false, 0), 2);
+    log.last_id = StreamId::new(0, 1);
+    for seq in 2..4 {
+        let id = NewId::Given(StreamId::new(0, seq));
+        log.add(id, &[b"f", b"v"], limits).unwrap();
+        log.check_invariants();
+    }
+    assert_eq!(log.len(), 2);
 }
