@@ -72,8 +72,8 @@ const RULES: &[(&str, Rule)] = &[
 /// Commands that take no part; a container stands for its subcommands too.
 pub const EXCLUDED: &[(&str, &str)] = &[
     ("acl", "changes who may do what, for every connection"),
-    ("bgrewriteaof", "needs persistence"),
-    ("bgsave", "needs persistence"),
+    ("bgrewriteaof", "works in the background; tests/aof"),
+    ("bgsave", "works in the background; tests/snapshots.rs"),
     ("client|caching", "needs tracking"),
     ("client|id", "numbers connections"),
     ("client|info", "describes this connection"),
@@ -92,6 +92,19 @@ pub const EXCLUDED: &[(&str, &str)] = &[
     ),
     ("config", "tests/config compares it"),
     ("debug", "stops, blocks and crashes servers"),
+    ("eval", "tests/commands/script_oracle.rs compares scripts"),
+    (
+        "eval_ro",
+        "tests/commands/script_oracle.rs compares scripts",
+    ),
+    (
+        "evalsha",
+        "tests/commands/script_oracle.rs compares scripts",
+    ),
+    (
+        "evalsha_ro",
+        "tests/commands/script_oracle.rs compares scripts",
+    ),
     ("failover", "needs replication"),
     ("info", "figures of this server"),
     ("lastsave", "the time of the start"),
@@ -110,7 +123,8 @@ pub const EXCLUDED: &[(&str, &str)] = &[
     ("quit", "ends the connection"),
     ("replconf", "internal to replication"),
     ("replicaof", "needs replication"),
-    ("save", "needs persistence"),
+    ("save", "writes files; tests/snapshots.rs"),
+    ("script", "tests/commands/script_oracle.rs compares scripts"),
     ("shutdown", "ends the server"),
     ("slaveof", "needs replication"),
     ("slowlog", "measured times"),
