@@ -108,6 +108,8 @@ pub struct Scripts {
     pub paused: Option<Box<PausedScript>>,
     /// The running script has written.
     pub has_written: bool,
+    /// A command that only reads was called.
+    pub has_read: bool,
     /// There is an error in its reply.
     pub has_failed: bool,
     /// SCRIPT KILL wants the running script to end.

@@ -65,6 +65,7 @@ pub fn run(
     let (began_ns, stood) = (server.now_ns, server.time_stands);
     server.scripts.may_pause = !stood;
     server.scripts.has_written = false;
+    server.scripts.has_read = false;
     server.scripts.kill = false;
     server.scripts.has_failed = false;
     server.time_stands = true;

@@ -9,7 +9,23 @@ use crate::engine::{ClientId, Flags, Server};
 /// to be told when they change.
 #[inline]
 pub fn after_command(server: &mut Server, id: ClientId, command: CommandId, argv: &[&[u8]]) {
-    if !server.tracking.clients.is_empty() && server.registry[command].has(flag::READONLY) {
+    if !server.tracking.clients.is_empty() {
+        note_read(server, id, command, argv);
+    }
+}
+
+fn note_read(server: &mut Server, id: ClientId, command: CommandId, argv: &[&[u8]]) {
+    let entry = &server.registry[command];
+    let (reads, name) = (entry.has(flag::READONLY), entry.full_name());
+    // Redis: a script that has read anything counts as one that has read all the
+    // keys that were declared for it.
+    if server.scripts.calling {
+        server.scripts.has_read |= reads;
+    } else if name.starts_with("eval") {
+        if std::mem::take(&mut server.scripts.has_read) {
+            remember(server, id, command, argv);
+        }
+    } else if reads {
         remember(server, id, command, argv);
     }
 }
