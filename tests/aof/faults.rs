@@ -96,11 +96,13 @@ fn a_failed_sync_is_not_forgotten_until_the_data_are_elsewhere() {
     let mut client = server.connect();
     client.check("SET a 1", "+OK");
     let misconf = "-MISCONF Errors writing to the AOF file: Input/output error";
+    // Between two tries the rewrite that mends it may have come and gone.
+    let mended = "Background AOF rewrite finished successfully";
     wait("the sync to fail", || {
-        (client.ask("SET b 2") == misconf).then_some(())
+        (client.ask("SET b 2") == misconf || server.log().contains(mended)).then_some(())
     });
     // What it may have lost is in the base that is written for that reason.
-    server.wait_for_log("Background AOF rewrite finished successfully");
+    server.wait_for_log(mended);
     wait("writes to be taken again", || {
         (client.ask("SET c 3") == "+OK").then_some(())
     });
