@@ -682,6 +682,8 @@ impl<E: Element> Table<E> {
         mut visit: impl FnMut(E::View<'_>) -> bool,
     ) {
         let mut cursor = rng.random::<u64>() >> 16;
+        // However many are asked for, there are no more.
+        let count = count.min(self.len);
         let (mut seen, mut go_on) = (0, self.len > 0);
         for _ in 0..count * 4 {
             if seen >= count || !go_on {

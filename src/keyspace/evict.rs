@@ -120,7 +120,7 @@ impl Evictor {
                     true
                 });
             } else {
-                for _ in 0..rule.samples {
+                for _ in 0..rule.samples.min(there) {
                     if let Some(entry) = table.random_expiring(rng) {
                         self.offer(rule.score(keyspace, entry), index, entry.key());
                     }
