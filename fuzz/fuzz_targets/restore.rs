@@ -22,6 +22,7 @@ use redstart::rdb::{Encoder, Kind, LoadError, Limits, Reader, StreamSource, load
 use redstart::types::{
     Collection, Direction, End, Hash, HashLimits, List, Object, Set, SetLimits, Side, StrBuf,
     ValueView, Zset, ZsetLimits,
+    stream::{Group, NewId, Pending, Stream, StreamId, StreamLimits, Trim},
 };
 
 /// The input, taken piece by piece; behind its end everything is zero.
@@ -84,10 +85,59 @@ impl Input<'_> {
         }
     }
 
+    /// An ID among few, so that many meet; or any at all.
+    fn id(&mut self) -> StreamId {
+        match self.byte() {
+            0..240 => StreamId::new(u64::from(self.byte() % 16), u64::from(self.byte() % 8)),
+            _ => {
+                let bytes = std::array::from_fn(|_| self.byte());
+                StreamId::from_bytes(bytes)
+            }
+        }
+    }
+
+    fn stream_limits(&mut self) -> StreamLimits {
+        StreamLimits {
+            bytes: usize::from(self.byte()) * 4,
+            entries: usize::from(self.byte() % 16),
+        }
+    }
+
+    fn stream(&mut self, texts: &[Vec<u8>]) -> Stream {
+        let mut stream = Stream::new();
+        let limits = self.stream_limits();
+        for pair in texts.chunks(2) {
+            add(&mut stream, self, pair, limits);
+        }
+        for _ in 0..self.byte() % 3 {
+            let (name, last) = (self.text(), self.id());
+            let read = (self.byte() & 1 == 0).then_some(u64::from(self.byte()));
+            let mut group = Group::new(last, read);
+            for _ in 0..self.byte() % 3 {
+                group.create_consumer(&self.text(), i64::from(self.byte()));
+            }
+            let consumers: Vec<_> = group.consumers().map(|(id, _)| id).collect();
+            for _ in 0..self.byte() % 8 {
+                let chosen = usize::from(self.byte()) % consumers.len().max(1);
+                let Some(consumer) = consumers.get(chosen) else {
+                    break;
+                };
+                let pending = Pending {
+                    consumer: *consumer,
+                    delivered_ms: i64::from(self.byte()),
+                    deliveries: u64::from(self.byte()),
+                };
+                group.assign(self.id(), pending);
+            }
+            stream.groups.insert(name.into(), group);
+        }
+        stream
+    }
+
     /// A value and, for each kind that can hold it, its bytes.
     fn forms(&mut self, limits: &Limits) -> Vec<(Kind, Vec<u8>)> {
         let texts = self.texts();
-        let value = match self.byte() % 5 {
+        let value = match self.byte() % 6 {
             0 => Object::String(StrBuf::from(&texts.concat()[..])),
             1 => {
                 let mut list = List::new();
@@ -109,6 +159,7 @@ impl Input<'_> {
                 }
                 Object::Zset(zset)
             }
+            4 => self.stream(&texts).into_object(),
             _ => {
                 let mut hash = Hash::new();
                 for pair in texts.chunks(2) {
@@ -134,7 +185,7 @@ fn old_forms(value: &Object, forms: &mut Vec<(Kind, Vec<u8>)>) {
     elements.iter().for_each(|text| listpack.push_back(&text[..]));
     let (listpack, ziplist) = (listpack.into_bytes(), ancient::ziplist(&elements));
     match value {
-        Object::String(_) => {}
+        Object::String(_) | Object::Stream(_) => {}
         Object::List(_) => {
             let ziplists: Vec<_> = elements.chunks(7).map(ancient::ziplist).collect();
             forms.push((Kind::List, strings(elements.len(), &elements)));
@@ -165,6 +216,17 @@ fn old_forms(value: &Object, forms: &mut Vec<(Kind, Vec<u8>)>) {
             forms.push((Kind::HashZipmap, blob(&zipmap)));
         }
     }
+}
+
+/// Adds an entry with an ID of chance, if it is one that is still to come.
+fn add(stream: &mut Stream, input: &mut Input<'_>, pair: &[Vec<u8>], limits: StreamLimits) {
+    let id = match input.byte() % 4 {
+        0 => NewId::Given(input.id()),
+        1 => NewId::InMs(input.id().ms),
+        _ => NewId::At(input.byte().into()),
+    };
+    let pair = [&pair[0][..], &pair[pair.len() - 1]];
+    let _refused = stream.log.add(id, &pair, limits);
 }
 
 /// A count, unless it is 0, and strings.
@@ -201,6 +263,28 @@ fn contents(value: &Object) -> Vec<Vec<Vec<u8>>> {
         ValueView::Hash(hash) => {
             found.extend(hash.iter().map(|(f, v)| vec![f.to_vec(), v.to_vec()]));
             found.sort();
+        }
+        ValueView::Stream(stream) => {
+            for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+                let mut texts = vec![entry.id.text().as_bytes().to_vec()];
+                for (field, value) in entry.pairs() {
+                    texts.extend([field.to_vec(), value.to_vec()]);
+                }
+                found.push(texts);
+            }
+            let log = &stream.log;
+            let facts = (log.last_id, log.max_deleted_id, log.entries_added);
+            found.push(vec![format!("{facts:?}").into_bytes()]);
+            for (name, group) in &stream.groups {
+                let pending: Vec<_> = { group.pending().iter() }
+                    .map(|(id, pending)| (id, pending.delivered_ms, pending.deliveries))
+                    .collect();
+                let consumers: Vec<_> = { group.consumers() }
+                    .map(|(_, consumer)| (consumer.name(), consumer.seen_ms, consumer.pending()))
+                    .collect();
+                let facts = (group.last_id, group.entries_read, pending, consumers);
+                found.push(vec![name.to_vec(), format!("{facts:?}").into_bytes()]);
+            }
         }
     }
     found
@@ -239,8 +323,37 @@ fn work_with(value: &mut Object, input: &mut Input<'_>, limits: &Limits) {
                 2 => drop(hash.view().random(&mut rng)),
                 _ => drop(hash.view().get(&text)),
             },
+            Object::Stream(stream) => work_with_stream(stream, input, text),
         }
         value.check_invariants();
+    }
+}
+
+fn work_with_stream(stream: &mut Stream, input: &mut Input<'_>, text: Vec<u8>) {
+    let id = input.id();
+    match input.byte() % 6 {
+        0 => {
+            let limits = input.stream_limits();
+            add(stream, input, &[text], limits);
+        }
+        1 => drop(stream.log.delete(&[id])),
+        2 => drop(stream.log.trim(Trim::MinId(id), input.byte() & 1 == 0, u64::MAX)),
+        3 => {
+            let len = Trim::MaxLen(input.byte().into());
+            stream.log.trim(len, input.byte() & 1 == 0, u64::MAX);
+        }
+        4 => {
+            for group in stream.groups.values_mut() {
+                group.acknowledge(id);
+                group.advance(&stream.log, id);
+            }
+        }
+        _ => {
+            for group in stream.groups.values_mut() {
+                group.delete_consumer(&text);
+            }
+            assert!(stream.log.range_back(StreamId::MIN, id).all(|entry| entry.id <= id));
+        }
     }
 }
 
