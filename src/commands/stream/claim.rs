@@ -257,7 +257,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx) -> CmdResult {
     let mut next = Some(start);
     while looks > 0 && count > 0 {
         looks -= 1;
-        let found = next.and_then(|next| group.pending().range(next..).next());
+        let found = next.and_then(|next| group.pending().iter_from(&next).next());
         let Some((id, pending)) = found.map(|(id, pending)| (*id, *pending)) else {
             next = None;
             break;
@@ -287,7 +287,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx) -> CmdResult {
         journal.claimed(group, &id_arg(id), given);
         changes += 1;
     }
-    let next = next.and_then(|next| group.pending().range(next..).next());
+    let next = next.and_then(|next| group.pending().iter_from(&next).next());
     let next = next.map_or(StreamId::MIN, |(id, _)| *id);
     ctx.reply.end_array(array, claimed);
     ctx.reply.end_bulk(cursor, next.text().as_bytes());

@@ -155,7 +155,7 @@ fn xinfo_stream(ctx: &mut Ctx) -> CmdResult {
     let (reply, log) = (&mut ctx.reply, &stream.log);
     reply.map(if full.is_some() { 9 } else { 10 });
     name_and_number(reply, "length", log.len().cast_signed());
-    name_and_number(reply, "radix-tree-keys", log.blocks().len() as i64);
+    name_and_number(reply, "radix-tree-keys", log.blocks_len() as i64);
     name_and_number(reply, "radix-tree-nodes", stream.tree_nodes() as i64);
     name_and_id(reply, "last-generated-id", log.last_id);
     name_and_id(reply, "max-deleted-entry-id", log.max_deleted_id);
@@ -220,7 +220,7 @@ fn group_details(reply: &mut Reply<'_>, group: &Group, max: Option<u64>) {
         name_and_number(reply, "pel-count", consumer.pending().len() as i64);
         reply.bulk(b"pending");
         reply.array(consumer.pending().len().min(max));
-        for id in consumer.pending().iter().take(max) {
+        for id in consumer.pending().keys().take(max) {
             let pending = group.pending()[id];
             reply.array(3);
             reply_id(reply, *id);

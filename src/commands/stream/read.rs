@@ -408,7 +408,7 @@ fn reply_pending(
         && let Some(start) = next
     {
         let pending = group.consumer(consumer).pending();
-        let Some(id) = pending.range(start..).next().copied() else {
+        let Some(id) = pending.iter_from(&start).next().map(|(id, _)| *id) else {
             break;
         };
         next = id.next();
