@@ -169,13 +169,15 @@ fn group<S: Source>(
     for _ in 0..reader.length()? {
         let name = reader.string()?;
         let seen_ms = time_ms(reader)?;
-        if kind == Kind::Stream3 {
-            // When it was last given something, which 7.0 does not know.
-            time_ms(reader)?;
-        }
+        let active_ms = match kind {
+            Kind::Stream3 => Some(time_ms(reader)?).filter(|active_ms| *active_ms >= 0),
+            // Older ones do not tell; there is nothing better.
+            _ => Some(seen_ms),
+        };
         let Some(consumer) = group.create_consumer(&name, seen_ms) else {
             return corrupt("Duplicate stream consumer detected.");
         };
+        group.set_active(consumer, active_ms);
         for _ in 0..reader.length()? {
             let id = raw_id(reader)?;
             own(&mut group, &mut unowned, id, consumer)?;

@@ -101,6 +101,7 @@ impl<'a> Claimer<'a> {
         }
     }
 
+    /// The consumer, which is given something.
     fn of(&mut self, group: &mut Group) -> ConsumerId {
         if let Some(id) = self.id {
             return id;
@@ -116,6 +117,7 @@ impl<'a> Claimer<'a> {
                 created.expect("not there, as was just seen")
             }
         };
+        group.set_active(id, Some(self.now_ms));
         self.id = Some(id);
         id
     }

@@ -92,12 +92,15 @@ fn xinfo_consumers(ctx: &mut Ctx) -> CmdResult {
     let reply = &mut ctx.reply;
     reply.array(group.consumers_len());
     for (_, consumer) in group.consumers() {
-        reply.map(3);
+        reply.map(4);
         reply.bulk(b"name");
         reply.bulk(consumer.name());
         name_and_number(reply, "pending", consumer.pending().len() as i64);
         let idle_ms = now_ms.saturating_sub(consumer.seen_ms).max(0);
         name_and_number(reply, "idle", idle_ms);
+        // Since 7.2, behind what 7.0 has; -1: it never was given anything.
+        let inactive_ms = { consumer.active_ms }.map(|active| now_ms.saturating_sub(active).max(0));
+        name_and_number(reply, "inactive", inactive_ms.unwrap_or(-1));
     }
     REPLIED
 }
@@ -213,7 +216,7 @@ fn group_details(reply: &mut Reply<'_>, group: &Group, max: Option<u64>) {
     reply.bulk(b"consumers");
     reply.array(group.consumers_len());
     for (_, consumer) in group.consumers() {
-        reply.map(4);
+        reply.map(5);
         reply.bulk(b"name");
         reply.bulk(consumer.name());
         name_and_number(reply, "seen-time", consumer.seen_ms);
@@ -227,6 +230,8 @@ fn group_details(reply: &mut Reply<'_>, group: &Group, max: Option<u64>) {
             reply.integer(pending.delivered_ms);
             reply.integer(pending.deliveries.cast_signed());
         }
+        // Since 7.2, behind what 7.0 has.
+        name_and_number(reply, "active-time", consumer.active_ms.unwrap_or(-1));
     }
 }
 

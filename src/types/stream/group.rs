@@ -26,6 +26,8 @@ pub struct Consumer {
     name: Arc<[u8]>,
     /// When it last asked for something, Unix milliseconds.
     pub seen_ms: i64,
+    /// When it last was given something, Unix milliseconds; none: never.
+    pub active_ms: Option<i64>,
     pending: SharedMap<StreamId, ()>,
 }
 
@@ -106,6 +108,11 @@ impl Group {
         self.consumer_mut(id).seen_ms = now_ms;
     }
 
+    /// Notes when a consumer was last given something.
+    pub fn set_active(&mut self, id: ConsumerId, active_ms: Option<i64>) {
+        self.consumer_mut(id).active_ms = active_ms;
+    }
+
     /// Makes a consumer; none when there is one of that name.
     pub fn create_consumer(&mut self, name: &[u8], seen_ms: i64) -> Option<ConsumerId> {
         if self.names.contains_key(name) {
@@ -116,6 +123,7 @@ impl Group {
         let consumer = Consumer {
             name: name.clone(),
             seen_ms,
+            active_ms: None,
             pending: SharedMap::default(),
         };
         self.consumers.insert(id, consumer);
