@@ -189,6 +189,8 @@ fn simple(group: Group, arg: &Arg) -> Word {
         (ArgKind::UnixTime, _) => number("99999999999"),
         (ArgKind::Integer, "client-id") => number("999999"),
         (ArgKind::Integer, "protover") => number("2"),
+        // As many as there are, or more.
+        (ArgKind::Integer, "entries_added") => number("5"),
         (ArgKind::Integer, "cursor") => number("0"),
         (ArgKind::Double | ArgKind::Integer, _) => number("1"),
         // Ranks or scores, though the documentation has them as texts.

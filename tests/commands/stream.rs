@@ -304,10 +304,6 @@ fn scripts_do_not_wait() {
         assert_eq!(run("XREAD BLOCK word STREAMS s $"), denied);
         assert_eq!(run("XREAD COUNT 1 BLOCK 1 STREAMS s 0"), denied);
         assert_eq!(
-            run("xRead BLOCK 0"),
-            "-ERR wrong number of arguments for 'xread' command"
-        );
-        assert_eq!(
             run("xReadGroup GROUP g ann BLOCK 0 STREAMS s >"),
             "-ERR xReadGroup command is not allowed with BLOCK option from scripts"
         );
