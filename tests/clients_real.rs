@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingReply, StreamReadReply};
 use redis::{Commands, RedisResult};
 use support::Server;
 
@@ -352,15 +352,8 @@ fn a_work_queue_bears_the_death_of_a_worker() {
         let mut done = done.into_inner().unwrap();
         done.sort_unstable();
         assert_eq!(done, (0..JOBS).collect::<Vec<_>>());
-        let mut pending = redis::cmd("XPENDING");
-        pending.arg("queue").arg("workers");
-        let left: (
-            usize,
-            Option<String>,
-            Option<String>,
-            Option<Vec<(String, String)>>,
-        ) = pending.query(&mut c).unwrap();
-        assert_eq!(left, (0, None, None, None));
+        let pending: StreamPendingReply = c.xpending("queue", "workers").unwrap();
+        assert_eq!(pending.count(), 0);
         assert_eq!(c.xlen::<_, usize>("queue").unwrap(), JOBS);
     }
 }

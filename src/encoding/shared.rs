@@ -26,9 +26,12 @@ pub struct SharedMap<K, V> {
     len: usize,
 }
 
+/// A node with a key that none below is less than.
+type Child<K, V> = (K, Node<K, V>);
+
 enum Node<K, V> {
     Leaf(Arc<Vec<(K, V)>>),
-    Branch(Arc<Vec<(K, Node<K, V>)>>),
+    Branch(Arc<Vec<Child<K, V>>>),
 }
 
 impl<K, V> Clone for Node<K, V> {
@@ -349,7 +352,7 @@ impl<K: Ord + Clone, V: Clone> Node<K, V> {
 
     /// Sets a value; gives the one before, and a new node on the right if this
     /// one was full.
-    fn insert(&mut self, key: K, value: V) -> (Option<V>, Option<(K, Node<K, V>)>) {
+    fn insert(&mut self, key: K, value: V) -> (Option<V>, Option<Child<K, V>>) {
         let right = match self {
             Node::Leaf(pairs) => {
                 let pairs = Arc::make_mut(pairs);
@@ -395,10 +398,8 @@ impl<K: Ord + Clone, V: Clone> Node<K, V> {
             0 => {
                 children.remove(at);
             }
-            1..NARROW => {
-                if !merge(children, at) && at > 0 {
-                    merge(children, at - 1);
-                }
+            1..NARROW if !merge(children, at) && at > 0 => {
+                merge(children, at - 1);
             }
             _ => {}
         }
@@ -407,7 +408,7 @@ impl<K: Ord + Clone, V: Clone> Node<K, V> {
 }
 
 /// Makes one of a child and the next, if both are small.
-fn merge<K: Clone, V: Clone>(children: &mut Vec<(K, Node<K, V>)>, at: usize) -> bool {
+fn merge<K: Clone, V: Clone>(children: &mut Vec<Child<K, V>>, at: usize) -> bool {
     let Some((_, next)) = children.get(at + 1) else {
         return false;
     };

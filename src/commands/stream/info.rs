@@ -159,7 +159,7 @@ fn xinfo_stream(ctx: &mut Ctx) -> CmdResult {
     reply.map(if full.is_some() { 9 } else { 10 });
     name_and_number(reply, "length", log.len().cast_signed());
     name_and_number(reply, "radix-tree-keys", log.blocks_len() as i64);
-    name_and_number(reply, "radix-tree-nodes", stream.tree_nodes() as i64);
+    name_and_number(reply, "radix-tree-nodes", log.tree_nodes() as i64);
     name_and_id(reply, "last-generated-id", log.last_id);
     name_and_id(reply, "max-deleted-entry-id", log.max_deleted_id);
     name_and_number(reply, "entries-added", log.entries_added.cast_signed());

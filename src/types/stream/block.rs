@@ -305,12 +305,14 @@ impl Block {
             },
             // They are few, and can only be found forwards.
             Form::Dense(_) => {
-                let mut entries = self.forward(id);
-                let (mut before, mut found) = (entries.last, Vec::new());
-                while let Some(entry) = entries.next() {
-                    found.push((entry.flags_at, before));
+                let entries = self.forward(id);
+                let mut before = entries.last;
+                let place = |entry: Entry<'_>| {
+                    let place = (entry.flags_at, before);
                     before = entry.id;
-                }
+                    place
+                };
+                let found = entries.map(place).collect();
                 Backward::Dense {
                     elements,
                     head,

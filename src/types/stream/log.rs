@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::StreamId;
 use super::block::{BLOCK_BYTES_MAX, Backward, Block, Entry, Forward, StreamLimits};
+use super::{StreamId, shape};
 use crate::encoding::shared::{self, SharedMap};
 
 /// Why an entry cannot be added.
@@ -39,6 +39,8 @@ pub enum Trim {
 #[derive(Clone, Default)]
 pub struct Log {
     pub(super) blocks: SharedMap<StreamId, Arc<Block>>,
+    /// Nodes of the tree that Redis has for the blocks, but for its root.
+    nodes: usize,
     pub(super) len: u64,
     /// The greatest ID that was given.
     pub last_id: StreamId,
@@ -64,6 +66,20 @@ impl Log {
     /// The blocks, by the ID that their entries count from.
     pub fn blocks(&self) -> impl Iterator<Item = (StreamId, &Block)> {
         self.blocks.iter().map(|(id, block)| (*id, &**block))
+    }
+
+    /// A log of these blocks.
+    pub(super) fn from_blocks(blocks: SharedMap<StreamId, Arc<Block>>) -> Log {
+        Log {
+            nodes: shape::tree_nodes(blocks.keys().copied()) - 1,
+            blocks,
+            ..Log::default()
+        }
+    }
+
+    /// Number of nodes that the radix tree of Redis has for the blocks.
+    pub fn tree_nodes(&self) -> usize {
+        self.nodes + 1
     }
 
     /// Number of blocks.
@@ -113,6 +129,7 @@ impl Log {
                 }
                 let mut block = Block::new(pairs);
                 block.push(id, id, pairs);
+                self.nodes += shape::nodes_of_key(&self.blocks, id);
                 self.blocks.insert(id, Arc::new(block));
             }
         }
@@ -210,7 +227,7 @@ impl Log {
             return false;
         };
         if block.head().live == 1 {
-            self.blocks.remove(&block_id);
+            self.remove_block(block_id);
         } else {
             Arc::make_mut(block).delete(&[flags]);
         }
@@ -235,7 +252,7 @@ impl Log {
             };
             if whole {
                 let id = *id;
-                self.blocks.remove(&id);
+                self.remove_block(id);
                 self.len -= live;
                 deleted += live;
                 continue;
@@ -251,6 +268,12 @@ impl Log {
             self.note_first();
         }
         deleted
+    }
+
+    fn remove_block(&mut self, id: StreamId) {
+        if self.blocks.remove(&id).is_some() {
+            self.nodes -= shape::nodes_of_key(&self.blocks, id);
+        }
     }
 
     /// Marks entries of the first block deleted.
@@ -275,7 +298,7 @@ impl Log {
         if gone.len() as u64 == first.head().live {
             // Redis keeps it; XSETID could then set the next ID below its own.
             let id = *id;
-            self.blocks.remove(&id);
+            self.remove_block(id);
         } else if !gone.is_empty() {
             Arc::make_mut(first).delete(&gone);
         }
@@ -313,6 +336,10 @@ impl Log {
     /// Panics where the log contradicts itself (tests).
     pub fn check_invariants(&self) {
         self.blocks.check_invariants();
+        assert_eq!(
+            self.tree_nodes(),
+            shape::tree_nodes(self.blocks.keys().copied())
+        );
         for (id, block) in self.blocks() {
             block.check_invariants(id);
         }

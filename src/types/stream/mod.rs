@@ -49,12 +49,8 @@ impl Stream {
         blocks: SharedMap<StreamId, Arc<Block>>,
         facts: StreamFacts,
     ) -> Option<Stream> {
-        let mut log = Log {
-            blocks,
-            len: facts.len,
-            last_id: facts.last_id,
-            ..Log::default()
-        };
+        let mut log = Log::from_blocks(blocks);
+        (log.len, log.last_id) = (facts.len, facts.last_id);
         if !log.is_sound() {
             return None;
         }
@@ -72,11 +68,6 @@ impl Stream {
         }
         let groups = Groups::default();
         Some(Stream { log, groups })
-    }
-
-    /// Number of nodes that the radix tree of Redis has for the blocks.
-    pub fn tree_nodes(&self) -> usize {
-        shape::tree_nodes(self.log.blocks.keys().copied())
     }
 
     /// Number of entries that are pending in all groups.

@@ -357,6 +357,39 @@ fn ids_have_neighbours_and_texts() {
     assert_eq!(StreamId::from_bytes(id(3, 4).to_bytes()), id(3, 4));
 }
 
+proptest! {
+    #[test]
+    fn the_nodes_of_a_key_are_those_that_it_adds(
+        ids in prop::collection::btree_set((id_part(), id_part()), 1..60),
+        removed in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
+    ) {
+        let ids: Vec<StreamId> = ids.into_iter().map(|(ms, seq)| StreamId::new(ms, seq)).collect();
+        let (mut map, mut nodes) = (SharedMap::default(), 1);
+        for id in &ids {
+            nodes += shape::nodes_of_key(&map, *id);
+            map.insert(*id, ());
+            prop_assert_eq!(nodes, shape::tree_nodes(map.keys().copied()));
+        }
+        for index in removed {
+            let id = ids[index.index(ids.len())];
+            if map.remove(&id).is_some() {
+                nodes -= shape::nodes_of_key(&map, id);
+                prop_assert_eq!(nodes, shape::tree_nodes(map.keys().copied()));
+            }
+        }
+    }
+}
+
+/// Numbers whose bytes are partly the same.
+fn id_part() -> impl Strategy<Value = u64> {
+    let byte = prop::sample::select(vec![0u8, 0, 0, 1, 7, 255]);
+    prop::collection::vec(byte, 8).prop_map(|bytes| {
+        bytes
+            .into_iter()
+            .fold(0, |number, byte| number << 8 | u64::from(byte))
+    })
+}
+
 #[test]
 fn the_tree_of_redis_has_so_many_nodes() {
     // As XINFO STREAM of redis-server 7.0.15 tells.
