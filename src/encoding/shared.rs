@@ -7,6 +7,7 @@
 //! a map of millions costs as much as one of a few.
 
 use std::borrow::Borrow;
+use std::fmt;
 use std::ops::Index;
 use std::sync::Arc;
 
@@ -490,6 +491,12 @@ impl<'a, K: Ord, V> IntoIterator for &'a SharedMap<K, V> {
 
     fn into_iter(self) -> Iter<'a, K, V> {
         self.iter()
+    }
+}
+
+impl<K: Ord + fmt::Debug, V: fmt::Debug> fmt::Debug for SharedMap<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self).finish()
     }
 }
 
