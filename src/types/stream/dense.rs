@@ -20,8 +20,9 @@ use super::block::{DELETED, Head, SAME_FIELDS};
 use crate::encoding::listpack::{Item, Listpack, ListpackRef, bare};
 use crate::util::size_class::size_class;
 
-/// Bytes of a listpack that is packed, at most, so that packing is quick.
-const BYTES_MAX: usize = u16::MAX as usize;
+/// Bytes of a listpack that is packed, at most, so that packing is quick. Marking
+/// entries deleted may make it a few longer.
+const BYTES_MAX: usize = u16::MAX as usize - 8;
 /// Bytes of the last ID.
 const LAST: usize = 16;
 const ID_SHIFT: u32 = 2;
