@@ -463,3 +463,37 @@ fn a_unix_socket_serves_as_well() {
     stream.read_to_end(&mut reply).unwrap();
     assert_eq!(reply.len(), 5_000_000 + 12);
 }
+
+#[test]
+fn messages_are_not_lost_with_who_is_cut_off() {
+    let server = Server::start(&[]);
+    let mut subscriber = server.connect();
+    let id = subscriber.id();
+    subscriber.check("SUBSCRIBE news", "*3 $subscribe $news :1");
+    let (mut publisher, mut killer) = (server.connect(), server.connect());
+    // They are held back for a moment while more is asked for.
+    publisher.send("PUBLISH news message\r\nDEBUG SLEEP 0.2\r\n");
+    killer.send(format!("CLIENT KILL ID {id}\r\n"));
+    publisher.check_reply(":1");
+    publisher.check_reply("+OK");
+    killer.check_reply(":1");
+    let got = subscriber.rest();
+    assert!(got.ends_with(b"message\r\n"), "{}", got.escape_ascii());
+}
+
+#[test]
+fn messages_come_before_the_end_of_the_server() {
+    let server = Server::start(&[]);
+    let mut subscribers: Vec<_> = (0..300).map(|_| server.connect()).collect();
+    for subscriber in &mut subscribers {
+        subscriber.check("SUBSCRIBE news", "*3 $subscribe $news :1");
+    }
+    let mut publisher = server.connect();
+    publisher.send("PUBLISH news message\r\nDEBUG SLEEP 0.1\r\n");
+    server.connect().send("SHUTDOWN NOSAVE\r\n");
+    publisher.check_reply(":300");
+    for mut subscriber in subscribers {
+        let got = subscriber.rest();
+        assert!(got.ends_with(b"message\r\n"), "{}", got.escape_ascii());
+    }
+}

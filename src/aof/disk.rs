@@ -14,6 +14,9 @@ pub enum Open {
     Append,
     /// What is there goes.
     Truncate,
+    /// The same, for a snapshot: who else may read and write it is up to the
+    /// process's mask alone.
+    Snapshot,
 }
 
 /// An open file.
@@ -106,9 +109,10 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         // What was cut off after a short write must not leave a hole.
-        options.append(true).create(true).mode(0o644);
+        let mode = if how == Open::Snapshot { 0o666 } else { 0o644 };
+        options.append(true).create(true).mode(mode);
         let file = options.open(path)?;
-        if how == Open::Truncate {
+        if how != Open::Append {
             file.set_len(0)?;
         }
         Ok(Arc::new(file))

@@ -27,7 +27,11 @@ pub(super) struct Preparation {
 
 impl Preparation {
     /// Of the files that a manifest names.
-    pub(super) fn new(disk: Arc<dyn Disk>, names: Names, known: &Manifest) -> Preparation {
+    pub(super) fn new(disk: Arc<dyn Disk>, mut names: Names, known: &Manifest) -> Preparation {
+        // The working directory may be another one when it is looked for again.
+        if let Ok(dir) = std::path::absolute(&names.dir) {
+            names.dir = dir;
+        }
         let mut manifest = known.clone();
         let incr = manifest.new_incr(&names.prefix);
         Preparation {
@@ -118,6 +122,13 @@ pub(super) fn open_incr(
         })
 }
 
+/// What the files are after a rewrite.
+pub(super) struct Installed {
+    pub(super) manifest: Manifest,
+    /// After a power cut, too.
+    pub(super) synced: bool,
+}
+
 /// What turns a snapshot that has been written into the base of the log.
 pub(super) struct Installation {
     pub(super) disk: Arc<dyn Disk>,
@@ -138,11 +149,14 @@ pub(super) struct Installation {
 
 impl Installation {
     /// Puts the files in place; gives what they are then.
-    pub(super) fn run(&mut self) -> Result<Manifest, Logged> {
-        let written = self.write();
-        let installed = written.and_then(|()| self.put_in_place());
+    pub(super) fn run(&mut self) -> Result<Installed, Logged> {
+        let installed = self.write().and_then(|()| self.put_in_place());
         remove(&self.temp);
-        installed.map(|()| self.manifest.clone())
+        let synced = installed?;
+        Ok(Installed {
+            manifest: self.manifest.clone(),
+            synced,
+        })
     }
 
     fn write(&self) -> Result<(), Logged> {
@@ -162,7 +176,8 @@ impl Installation {
         Ok(())
     }
 
-    fn put_in_place(&mut self) -> Result<(), Logged> {
+    /// Whether it is certain that they are the files after a power cut, too.
+    fn put_in_place(&mut self) -> Result<bool, Logged> {
         let base_path = self.names.path(&self.base);
         self.rename(&self.temp.clone(), &base_path, "base")?;
         let mut created = vec![base_path];
@@ -174,14 +189,15 @@ impl Installation {
             self.names.write_manifest(disk, &self.manifest)
         });
         match placed {
-            Ok(()) if self.keeps_history => Ok(()),
             Ok(()) => {
-                self.drop_history();
-                Ok(())
+                if !self.keeps_history {
+                    self.drop_history();
+                }
+                Ok(true)
             }
-            // With the files of before, which stay, nothing is lost either way.
-            Err(WriteError::Unsynced) if self.incr.is_none() => Ok(()),
-            Err(WriteError::Unsynced) => Err(Logged),
+            // With the files of before, which stay, nothing is lost whichever
+            // manifest is there after a power cut.
+            Err(WriteError::Unsynced) => Ok(false),
             Err(WriteError::Unchanged) => {
                 created.iter().for_each(|path| remove(path));
                 Err(Logged)

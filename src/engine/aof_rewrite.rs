@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aof::{AofState, make_dir, shown};
-use super::aof_files::{Installation, Preparation, open_incr, remove};
+use super::aof_files::{Installation, Installed, Preparation, open_incr, remove};
 use super::saving::{SnapshotEnd, SnapshotTarget};
 use super::server::Server;
 use crate::aof::rewrite::RewriteOptions;
-use crate::aof::{DiskFile, Manifest, Names};
+use crate::aof::{DiskFile, Names};
 use crate::util::Logged;
 
 /// Rewrites that may fail in a row before the next is delayed.
@@ -252,7 +252,7 @@ impl Server {
         }
         let pid = std::process::id();
         tracing::info!("Killing running AOF rewrite child: {pid}");
-        if self.saving.is_busy() {
+        if self.saving.is_busy() && !self.saving.saves_rdb() {
             self.give_up_saving();
         }
         // Whatever still comes of it is known by its number.
@@ -370,11 +370,12 @@ impl Server {
     }
 
     /// What the files are now that a rewrite has ended.
-    fn installed(&mut self, number: u64, installed: Result<Manifest, Logged>) {
+    fn installed(&mut self, number: u64, installed: Result<Installed, Logged>) {
         self.aof.rewrite.installing = false;
-        let ok = installed.is_ok();
-        if let Ok(manifest) = installed {
-            self.aof.manifest = manifest;
+        let mut ok = false;
+        if let Ok(installed) = installed {
+            self.aof.manifest = installed.manifest;
+            ok = installed.synced;
         }
         // One that was given up too late has put its files in place anyway.
         if number == self.aof.rewrite.number {

@@ -366,7 +366,7 @@ impl Server {
 
     /// Saves in the background when a save point or a wish of before says so.
     pub fn save_if_due(&mut self) {
-        if self.saving.is_busy() || self.stats.persistence.loading {
+        if self.is_saving() || self.stats.persistence.loading {
             return;
         }
         if self.saving.scheduled {

@@ -98,7 +98,7 @@ impl SnapshotFile {
         path: PathBuf,
         options: FileOptions,
     ) -> io::Result<SnapshotFile> {
-        let file = disk.open(&path, Open::Truncate).inspect_err(|error| {
+        let file = disk.open(&path, Open::Snapshot).inspect_err(|error| {
             tracing::warn!(
                 "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
                 path.display(),

@@ -263,3 +263,32 @@ fn turned_on_during_a_snapshot_it_waits_for_its_end() {
     let server = Instance::start(dir.path(), &[]);
     server.connect().check("MGET a b c", "*3 $1 $2 $3");
 }
+
+#[test]
+fn what_begins_with_a_rewrite_waits_for_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = [
+        "--appendfsync",
+        "always",
+        "--enable-protected-configs",
+        "yes",
+    ];
+    let server = Instance::start(dir.path(), &options);
+    let mut client = server.connect();
+    client.check("SET a 1", "+OK");
+    // No snapshot begins while the files of the rewrite are made.
+    client.send("BGREWRITEAOF\r\nBGSAVE\r\n");
+    client.check_reply("+Background append only file rewriting started");
+    client.check_reply(
+        "-ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE \
+         in order to schedule a BGSAVE whenever possible.",
+    );
+    server.wait_for_log("Background AOF rewrite finished successfully");
+    assert_eq!(server.figure("aof_last_bgrewrite_status"), "ok");
+    // The directory of the log is where it was when it was opened.
+    let other = dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    client.check(&format!("CONFIG SET dir {}", other.display()), "+OK");
+    client.check("SET a 2", "+OK");
+    client.check("PING", "+PONG");
+}

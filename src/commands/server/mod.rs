@@ -147,7 +147,7 @@ fn bgsave(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
         return Err(CmdError::err("Background save already in progress"));
     }
     let in_transaction = server.time_stands;
-    if server.saving.is_busy() || in_transaction {
+    if server.is_saving() || in_transaction {
         if !schedule && !in_transaction {
             return Err(CmdError::err(
                 "Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \

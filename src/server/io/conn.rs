@@ -73,7 +73,8 @@ pub(super) struct Conn {
     pub readable: bool,
     /// The peer has closed its side, or the socket has failed.
     pub hung_up: bool,
-    /// Messages to it were held back when it was cut off: it gets them first.
+    /// It is cut off with something to be written, such as messages that were
+    /// held back: it gets what its socket takes.
     pub(super) parting: bool,
     /// All that the peer sent has been read.
     pub ended: bool,

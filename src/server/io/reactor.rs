@@ -439,7 +439,7 @@ impl<D: Driver> Reactor<D> {
                 continue;
             };
             conn.closing = client.closing;
-            conn.parting = client.push_scheduled && client.closing == Closing::Now;
+            conn.parting = client.closing == Closing::Now && !client.output.is_empty();
             if conn.waiting && conn.hung_up && client.flags.has(Flags::BLOCKED) {
                 // Redis: nobody is woken who does not listen. A pause, though,
                 // ends by itself, and what came before the end is answered.
@@ -477,7 +477,8 @@ impl<D: Driver> Reactor<D> {
         if !self.batch.is_empty() && !ends && gathered_ns < PUSHES_GATHER_NS {
             return;
         }
-        for id in server.clients.take_pushes(self.index, PUSHES_PER_TURN) {
+        let count = if ends { usize::MAX } else { PUSHES_PER_TURN };
+        for id in server.clients.take_pushes(self.index, count) {
             let token = server.clients.get(id).map(|client| client.raw.token);
             if let Some(index) =
                 token.filter(|index| batch::client_of(&self.conns, *index) == Some(id))

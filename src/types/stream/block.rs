@@ -237,8 +237,8 @@ impl Block {
             Form::Dense(dense) => return dense.delete(entries),
         };
         let count = entries.len() as u64;
-        for (at, flags) in entries {
-            // Flags take one byte, so the places behind them hold.
+        // Flags of foreign blocks may become shorter: the places before hold.
+        for (at, flags) in entries.iter().rev() {
             pack.replace(*at, Item::Int(flags | DELETED));
         }
         let at = pack.as_ref().start();

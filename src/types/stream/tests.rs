@@ -427,3 +427,31 @@ fn a_block_that_is_trimmed_empty_goes() {
     }
     assert_eq!(log.len(), 2);
 }
+
+/// Foreign blocks may have flags in more bytes than they need.
+#[test]
+fn wide_flags_become_short() {
+    let mut elements: Vec<u8> = vec![3, 1, 0, 1, 1, 1, 0x81, b'f', 2, 0, 1];
+    for ms in 1..=3 {
+        elements.extend([0xf1, 2, 0, 3, ms, 1, 0, 1, 7, 1, 4, 1]);
+    }
+    let count = 5 + 3 * 5u16;
+    let mut bytes = (6 + elements.len() as u32 + 1).to_le_bytes().to_vec();
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(elements);
+    bytes.push(0xff);
+    let block = Block::from_bytes(bytes).expect("sound");
+    let mut blocks = SharedMap::default();
+    blocks.insert(StreamId::new(0, 0), Arc::new(block));
+    let facts = StreamFacts {
+        len: 3,
+        last_id: StreamId::new(3, 0),
+        since_7: None,
+    };
+    let mut stream = Stream::from_blocks(blocks, facts).expect("sound");
+    assert_eq!(stream.log.trim(Trim::MaxLen(1), false, u64::MAX), 2);
+    stream.check_invariants();
+    let left = stream.log.range_back(StreamId::MIN, StreamId::MAX);
+    let left: Vec<StreamId> = left.map(|entry| entry.id).collect();
+    assert_eq!(left, [StreamId::new(3, 0)]);
+}
