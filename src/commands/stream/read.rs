@@ -44,13 +44,20 @@ fn only_of_groups(option: &str) -> CmdError {
 }
 
 impl<'a> Request<'a> {
-    fn parse(args: &mut Args<'a>, now_ms: i64, groups: bool) -> Result<Request<'a>, CmdError> {
+    fn parse(ctx: &mut Ctx<'a>, groups: bool) -> Result<Request<'a>, CmdError> {
+        let now_ms = ctx.now_ms();
+        let from_script = ctx.caller.from_script;
+        let args = &mut ctx.args;
         let (mut block, mut count, mut no_ack) = (None, None, false);
         let (mut group, mut streams) = (None, None);
         while let Some(word) = args.next_arg() {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             let more = args.left();
             if is("BLOCK") && more > 0 {
+                if from_script {
+                    let text = b" command is not allowed with BLOCK option from scripts";
+                    return Err(CmdError::err([args.argv()[0], text].concat()));
+                }
                 block = Some(until(args.bytes()?, now_ms)?);
             } else if is("COUNT") && more > 0 {
                 count = Some(count_arg(args.bytes()?)?).filter(|count| *count > 0);
@@ -105,8 +112,7 @@ fn until(text: &[u8], now_ms: i64) -> Result<Option<i64>, CmdError> {
 }
 
 pub(super) fn xread(ctx: &mut Ctx) -> CmdResult {
-    let now_ms = ctx.now_ms();
-    let request = Request::parse(&mut ctx.args, now_ms, false)?;
+    let request = Request::parse(ctx, false)?;
     if let Some(key) = ctx.woken_by {
         return read_woken(ctx, &request, key);
     }
@@ -234,8 +240,7 @@ fn wait(request: &Request<'_>, argv: Vec<Vec<u8>>) -> Done {
 }
 
 pub(super) fn xreadgroup(ctx: &mut Ctx) -> CmdResult {
-    let now_ms = ctx.now_ms();
-    let request = Request::parse(&mut ctx.args, now_ms, true)?;
+    let request = Request::parse(ctx, true)?;
     let Some(reader) = request.reader else {
         return Err(CmdError::Syntax);
     };
