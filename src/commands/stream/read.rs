@@ -3,7 +3,7 @@
 use super::entries::{count_arg, reply_entries, reply_entry, reply_id};
 use super::journal::{Journal, id_arg};
 use super::{ids, no_such_group};
-use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done, REPLIED};
+use crate::command::ctx::{CmdError, CmdResult, Ctx, Done, REPLIED};
 use crate::engine::{DeniedReply, Wait};
 use crate::keyspace::event;
 use crate::resp::Reply;
