@@ -453,7 +453,7 @@ fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
     let limits = crate::commands::generic::dump::limits(&server.config);
     server
         .reload(limits, options)
-        .map_err(|_| CmdError::err("Error trying to load the RDB dump."))?;
+        .map_err(|_| CmdError::err("Error trying to load the RDB dump"))?;
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     ok(server, client)
 }
