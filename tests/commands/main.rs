@@ -4,6 +4,7 @@ mod acl;
 mod bitmap;
 mod connection;
 mod dump;
+mod function_oracle;
 mod functions;
 mod generic;
 mod geo;
