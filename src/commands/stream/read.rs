@@ -4,6 +4,7 @@ use super::entries::{count_arg, reply_entries, reply_entry, reply_id};
 use super::journal::{Journal, id_arg};
 use super::{ids, no_such_group};
 use crate::command::ctx::{CmdError, CmdResult, Ctx, Done, REPLIED};
+use crate::command::error::shown;
 use crate::engine::{DeniedReply, Wait};
 use crate::keyspace::event;
 use crate::resp::Reply;
@@ -45,18 +46,19 @@ fn only_of_groups(option: &str) -> CmdError {
 
 impl<'a> Request<'a> {
     fn parse(ctx: &mut Ctx<'a>, groups: bool) -> Result<Request<'a>, CmdError> {
-        let now_ms = ctx.now_ms();
-        let from_script = ctx.caller.from_script;
-        let args = &mut ctx.args;
+        let (now_ms, in_script, args) = (ctx.now_ms(), ctx.caller.from_script, &mut ctx.args);
         let (mut block, mut count, mut no_ack) = (None, None, false);
         let (mut group, mut streams) = (None, None);
         while let Some(word) = args.next_arg() {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             let more = args.left();
             if is("BLOCK") && more > 0 {
-                if from_script {
-                    let text = b" command is not allowed with BLOCK option from scripts";
-                    return Err(CmdError::err([args.argv()[0], text].concat()));
+                if in_script {
+                    let mut text = shown(args.argv()[0], usize::MAX).to_vec();
+                    text.extend_from_slice(
+                        b" command is not allowed with BLOCK option from scripts",
+                    );
+                    return Err(CmdError::err(text));
                 }
                 block = Some(until(args.bytes()?, now_ms)?);
             } else if is("COUNT") && more > 0 {
@@ -138,6 +140,11 @@ fn read_after(ctx: &mut Ctx, key: &[u8], id: &[u8]) -> Result<StreamId, CmdError
     let stream = ctx.db.read::<Stream>(key)?;
     match id {
         b"$" => Ok(stream.map_or(StreamId::MIN, |stream| stream.log.last_id)),
+        // Since 7.4: the last entry there is; where there is none, the next one.
+        b"+" => Ok(stream.map_or(StreamId::MIN, |stream| {
+            let last = stream.log.last_entry_id();
+            last.map_or(stream.log.last_id, |last| last.prev().unwrap_or_default())
+        })),
         b">" => Err(CmdError::err(
             "The > ID can be specified only when calling XREADGROUP using the GROUP <group> \
              <consumer> option.",
@@ -361,15 +368,20 @@ fn serve<'a>(
             reply_new(reply, log, group, count, |_, _| ());
             journal.advanced(group);
         }
-        None => reply_new(reply, log, group, count, |group, id| {
-            let pending = Pending {
-                delivered_ms: now_ms,
-                deliveries: 1,
-                consumer,
-            };
-            group.assign(id, pending);
-            journal.claimed(group, &id_arg(id), pending);
-        }),
+        None => {
+            let delivered = reply_new(reply, log, group, count, |group, id| {
+                let pending = Pending {
+                    delivered_ms: now_ms,
+                    deliveries: 1,
+                    consumer,
+                };
+                group.assign(id, pending);
+                journal.claimed(group, &id_arg(id), pending);
+            });
+            if delivered > 0 {
+                group.set_active(consumer, Some(now_ms));
+            }
+        }
     }
     if created {
         edit.notify(event::XGROUP_CREATECONSUMER);
@@ -378,14 +390,14 @@ fn serve<'a>(
     Ok(())
 }
 
-/// The entries that the group was not given yet.
+/// The entries that the group was not given yet; tells how many.
 fn reply_new(
     reply: &mut Reply<'_>,
     log: &Log,
     group: &mut Group,
     count: Option<u64>,
     mut deliver: impl FnMut(&mut Group, StreamId),
-) {
+) -> usize {
     let (array, mut replied) = (reply.deferred(), 0);
     let start = group.last_id.next().unwrap_or(StreamId::MAX);
     let max = count.map_or(usize::MAX, |count| count as usize);
@@ -396,6 +408,7 @@ fn reply_new(
         replied += 1;
     }
     reply.end_array(array, replied);
+    replied
 }
 
 /// What is pending for a consumer after an ID; that is one more delivery.
@@ -413,7 +426,7 @@ fn reply_pending(
         && let Some(start) = next
     {
         let pending = group.consumer(consumer).pending();
-        let Some(id) = pending.range(start..).next().copied() else {
+        let Some(id) = pending.iter_from(&start).next().map(|(id, _)| *id) else {
             break;
         };
         next = id.next();
