@@ -42,8 +42,6 @@ const LATER: &[&str] = &[
     "asking cluster readonly readwrite",
     // generic
     "wait",
-    // scripting
-    "fcall fcall_ro function",
     // server
     "failover psync replconf replicaof slaveof sync",
 ];

@@ -35,6 +35,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/script/cmsgpack.rs",
     "src/script/convert.rs",
     "src/script/heap.rs",
+    "src/script/library.rs",
     "src/script/packing.rs",
     "src/script/state.rs",
     "src/script/vm.rs",

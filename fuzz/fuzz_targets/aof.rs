@@ -34,7 +34,12 @@ fuzz_target!(|input: &[u8]| {
         let text = manifest.format();
         let parsed = Manifest::parse(&text);
         // A name can be so long that its quoted form is too long for a line.
-        let long = text.split(|byte| *byte == b'\n').any(|line| line.len() > 1000);
-        assert!(long || text.is_empty() || parsed.as_ref() == Ok(&manifest), "{parsed:?}");
+        let long = text
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.len() > 1000);
+        assert!(
+            long || text.is_empty() || parsed.as_ref() == Ok(&manifest),
+            "{parsed:?}"
+        );
     }
 });

@@ -13,7 +13,7 @@ use redstart::rdb::frame::{Record, Usage};
 use redstart::rdb::{Encoder, Limits, LoadError, Reader};
 use redstart::types::{HashLimits, Object, SetLimits, ZsetLimits};
 
-const OPCODES: [u8; 9] = [246, 247, 248, 249, 250, 251, 252, 253, 254];
+const OPCODES: [u8; 10] = [245, 246, 247, 248, 249, 250, 251, 252, 253, 254];
 
 fn limits(byte: u8) -> Limits {
     let entries = usize::from(byte % 16);
@@ -61,13 +61,33 @@ fuzz_target!(|input: &[u8]| {
             (Ok(Record::Key(record)), Ok(Record::Key(other))) => {
                 assert_eq!(record.key, other.key);
                 assert_eq!((record.expire, record.usage), (other.expire, other.usage));
-                again(&record.key, &record.value, record.expire, record.usage, &limits);
+                again(
+                    &record.key,
+                    &record.value,
+                    record.expire,
+                    record.usage,
+                    &limits,
+                );
+            }
+            (Ok(Record::Function(code)), Ok(Record::Function(other))) => {
+                assert_eq!(code, other);
+                library_again(&code);
             }
             (Ok(_), Ok(_)) => {}
             _ => panic!("the stream reads something else"),
         }
     }
 });
+
+/// Writes a library of functions and reads it back.
+fn library_again(code: &[u8]) {
+    let mut encoder = Encoder::new(Vec::new()).compressing(true);
+    encoder.function(code).expect("to memory");
+    let bytes = encoder.into_inner();
+    let mut reader = Reader::new(&bytes[..]);
+    assert_eq!(reader.function().expect("a library"), code);
+    assert!(reader.is_at_end());
+}
 
 /// Writes a key and reads it back.
 fn again(key: &[u8], value: &Object, expire: Option<i64>, usage: Usage, limits: &Limits) {

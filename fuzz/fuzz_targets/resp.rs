@@ -23,7 +23,9 @@ fn understood(input: &[u8], pieces: &[u8], limits: &Limits) -> (Requests, Option
     let mut sizes = pieces.iter().cycle();
     while !rest.is_empty() {
         // Without pieces, all at once.
-        let wanted = sizes.next().map_or(rest.len(), |size| 1 + usize::from(*size) * 37);
+        let wanted = sizes
+            .next()
+            .map_or(rest.len(), |size| 1 + usize::from(*size) * 37);
         let (mut piece, after) = rest.split_at(wanted.min(rest.len()));
         rest = after;
         if let Some((bulk, missing)) = parser.receiving() {

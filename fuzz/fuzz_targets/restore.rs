@@ -18,7 +18,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use redstart::encoding::listpack::Listpack;
 use redstart::encoding::quicklist::Limits as ListLimits;
-use redstart::rdb::{Encoder, Kind, LoadError, Limits, Reader, StreamSource, load, payload};
+use redstart::rdb::{Encoder, Kind, Limits, LoadError, Reader, StreamSource, load, payload};
 use redstart::types::{
     Collection, Direction, End, Hash, HashLimits, List, Object, Set, SetLimits, Side, StrBuf,
     ValueView, Zset, ZsetLimits,
@@ -79,9 +79,19 @@ impl Input<'_> {
         let bytes = usize::from(self.byte());
         Limits {
             list: ListLimits::new(entries as i32 - 5, u32::from(self.byte() % 3), 16 + bytes),
-            set: SetLimits { ints: entries, entries, member_bytes: bytes },
-            zset: ZsetLimits { entries, member_bytes: bytes },
-            hash: HashLimits { entries, value_bytes: bytes },
+            set: SetLimits {
+                ints: entries,
+                entries,
+                member_bytes: bytes,
+            },
+            zset: ZsetLimits {
+                entries,
+                member_bytes: bytes,
+            },
+            hash: HashLimits {
+                entries,
+                value_bytes: bytes,
+            },
         }
     }
 
@@ -141,7 +151,9 @@ impl Input<'_> {
             0 => Object::String(StrBuf::from(&texts.concat()[..])),
             1 => {
                 let mut list = List::new();
-                texts.iter().for_each(|text| list.push(End::Right, text, &limits.list));
+                texts
+                    .iter()
+                    .for_each(|text| list.push(End::Right, text, &limits.list));
                 Object::List(list)
             }
             2 => {
@@ -182,7 +194,9 @@ fn old_forms(value: &Object, forms: &mut Vec<(Kind, Vec<u8>)>) {
     let elements: Vec<Vec<u8>> = contents(value).into_iter().flatten().collect();
     let blob = |bytes: &[u8]| strings(0, &[bytes.to_vec()]);
     let mut listpack = Listpack::new();
-    elements.iter().for_each(|text| listpack.push_back(&text[..]));
+    elements
+        .iter()
+        .for_each(|text| listpack.push_back(&text[..]));
     let (listpack, ziplist) = (listpack.into_bytes(), ancient::ziplist(&elements));
     match value {
         Object::String(_) | Object::Stream(_) => {}
@@ -208,7 +222,9 @@ fn old_forms(value: &Object, forms: &mut Vec<(Kind, Vec<u8>)>) {
             forms.push((Kind::ZsetListpack, blob(&listpack)));
         }
         Object::Hash(_) => {
-            let pairs = elements.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+            let pairs = elements
+                .chunks(2)
+                .map(|pair| (pair[0].clone(), pair[1].clone()));
             let zipmap = ancient::zipmap(&pairs.collect::<Vec<_>>(), 2);
             forms.push((Kind::Hash, strings(elements.len() / 2, &elements)));
             forms.push((Kind::HashZiplist, blob(&ziplist)));
@@ -235,7 +251,9 @@ fn strings(count: usize, texts: &[Vec<u8>]) -> Vec<u8> {
     if count > 0 {
         encoder.length(count as u64).expect("memory");
     }
-    texts.iter().for_each(|text| encoder.string(text).expect("memory"));
+    texts
+        .iter()
+        .for_each(|text| encoder.string(text).expect("memory"));
     encoder.into_inner()
 }
 
@@ -247,7 +265,9 @@ fn contents(value: &Object) -> Vec<Vec<Vec<u8>>> {
             found.push(vec![string.bytes(&mut Default::default()).to_vec()]);
         }
         ValueView::List(list) => {
-            list.for_range(0, list.len(), End::Left, |item| found.push(vec![item.to_vec()]));
+            list.for_range(0, list.len(), End::Left, |item| {
+                found.push(vec![item.to_vec()])
+            });
         }
         ValueView::Set(set) => {
             found.extend(set.iter().map(|member| vec![member.to_vec()]));
@@ -338,7 +358,11 @@ fn work_with_stream(stream: &mut Stream, input: &mut Input<'_>, text: Vec<u8>) {
             add(stream, input, &[text], limits);
         }
         1 => drop(stream.log.delete(&[id])),
-        2 => drop(stream.log.trim(Trim::MinId(id), input.byte() & 1 == 0, u64::MAX)),
+        2 => drop(
+            stream
+                .log
+                .trim(Trim::MinId(id), input.byte() & 1 == 0, u64::MAX),
+        ),
         3 => {
             let len = Trim::MaxLen(input.byte().into());
             stream.log.trim(len, input.byte() & 1 == 0, u64::MAX);
@@ -355,14 +379,23 @@ fn work_with_stream(stream: &mut Stream, input: &mut Input<'_>, text: Vec<u8>) {
                 let group = stream.groups.get_mut(name).expect("a group");
                 group.delete_consumer(&text);
             }
-            assert!(stream.log.range_back(StreamId::MIN, id).all(|entry| entry.id <= id));
+            assert!(
+                stream
+                    .log
+                    .range_back(StreamId::MIN, id)
+                    .all(|entry| entry.id <= id)
+            );
         }
     }
 }
 
 fn work_with_list(list: &mut List, input: &mut Input<'_>, text: &[u8], limits: &Limits) {
     let index = input.number() % list.len().max(1);
-    let end = if input.byte() & 1 == 0 { End::Left } else { End::Right };
+    let end = if input.byte() & 1 == 0 {
+        End::Left
+    } else {
+        End::Right
+    };
     match input.byte() % 7 {
         0 => list.push(end, text, &limits.list),
         1 => drop(list.pop(end, |_| ())),
@@ -408,7 +441,10 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         if damages == 0 {
-            assert!(loaded(kind, &bytes, &after).is_ok(), "{kind:?} as it was written");
+            assert!(
+                loaded(kind, &bytes, &after).is_ok(),
+                "{kind:?} as it was written"
+            );
         }
         (kind, bytes)
     };

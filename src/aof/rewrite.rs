@@ -105,6 +105,7 @@ impl Out {
                     self.command(&[b"SELECT", number])?;
                 }
                 Record::Key(record) => self.key(&record)?,
+                Record::Function(code) => self.command(&[b"FUNCTION", b"LOAD", &code])?,
                 Record::End => break,
                 _ => {}
             }

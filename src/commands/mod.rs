@@ -5,6 +5,7 @@ pub mod bitmap;
 pub mod config;
 pub mod connection;
 mod expire_time;
+pub mod functions;
 pub mod generic;
 pub mod geo;
 pub mod hash;
@@ -29,6 +30,7 @@ pub const FAMILIES: &[&[Command]] = &[
     bitmap::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
+    functions::COMMANDS,
     generic::COMMANDS,
     generic::databases::COMMANDS,
     generic::sort::COMMANDS,

@@ -6,7 +6,7 @@
 use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done, REPLIED};
 use crate::command::help::help;
 use crate::command::table::{Command, Find, Group, cat, flag, keys_at, kflag};
-use crate::engine::scripts::ScriptCall;
+use crate::engine::scripts::{ScriptCall, ScriptSource};
 use crate::engine::{ClientId, Server};
 
 /// The commands of this group.
@@ -151,40 +151,43 @@ const SCRIPT: &[Command] = &[
 const SHA_DIGITS: usize = 40;
 
 fn eval(ctx: &mut Ctx) -> CmdResult {
-    script(ctx, false, false)
+    script(ctx, ScriptSource::Text, false)
 }
 
 fn evalsha(ctx: &mut Ctx) -> CmdResult {
-    script(ctx, true, false)
+    script(ctx, ScriptSource::Digest, false)
 }
 
 fn evalsha_ro(ctx: &mut Ctx) -> CmdResult {
-    script(ctx, true, true)
+    script(ctx, ScriptSource::Digest, true)
 }
 
 fn eval_ro(ctx: &mut Ctx) -> CmdResult {
-    script(ctx, false, true)
+    script(ctx, ScriptSource::Text, true)
 }
 
-fn script(ctx: &mut Ctx, by_sha: bool, read_only: bool) -> CmdResult {
+fn script(ctx: &mut Ctx, source: ScriptSource, read_only: bool) -> CmdResult {
     let script = ctx.args.bytes()?;
-    if by_sha && script.len() != SHA_DIGITS {
+    if source == ScriptSource::Digest && script.len() != SHA_DIGITS {
         return Err(no_script());
     }
     let keys = ctx.args.int()?;
-    if keys > ctx.args.left() as i64 {
+    let keys = number_of_keys(keys, ctx.args.left())?;
+    Ok(Done::Script(ScriptCall {
+        source,
+        read_only,
+        keys,
+    }))
+}
+
+/// How many of so many arguments are keys.
+pub(super) fn number_of_keys(keys: i64, left: usize) -> Result<usize, CmdError> {
+    if keys > left as i64 {
         return Err(CmdError::err(
             "Number of keys can't be greater than number of args",
         ));
     }
-    let Ok(keys) = usize::try_from(keys) else {
-        return Err(CmdError::err("Number of keys can't be negative"));
-    };
-    Ok(Done::Script(ScriptCall {
-        by_sha,
-        read_only,
-        keys,
-    }))
+    usize::try_from(keys).map_err(|_| CmdError::err("Number of keys can't be negative"))
 }
 
 /// A digest that belongs to no script.
@@ -215,33 +218,25 @@ fn script_exists(server: &mut Server, id: ClientId, args: Args<'_>) -> CmdResult
 }
 
 fn script_flush(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdResult {
-    // Both modes take as long: a state is closed at once.
-    if args.left() > 1 || (args.left() == 1 && !args.take_word("SYNC") && !args.take_word("ASYNC"))
-    {
-        return Err(CmdError::err("SCRIPT FLUSH only support SYNC|ASYNC option"));
-    }
+    let in_background = match args.left() {
+        0 => server.config.lazyfree_lazy_user_flush,
+        1 if args.take_word("ASYNC") => true,
+        1 if args.take_word("SYNC") => false,
+        _ => return Err(CmdError::err("SCRIPT FLUSH only support SYNC|ASYNC option")),
+    };
     let interpreter = server.scripts.interpreter.as_mut();
-    interpreter.ok_or_else(no_interpreter)?.flush();
+    let interpreter = interpreter.ok_or_else(no_interpreter)?;
+    let count = interpreter.figures().scripts;
+    let old = interpreter.flush().ok_or_else(no_interpreter)?;
+    if in_background {
+        server.keyspace.lazyfree.other(old, count as u64);
+    }
     server.reply(id).ok();
     REPLIED
 }
 
 fn script_kill(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
-    if !server.is_busy() {
-        return Err(CmdError::coded(
-            "NOTBUSY",
-            "No scripts in execution right now.",
-        ));
-    }
-    if server.scripts.has_written {
-        return Err(CmdError::coded(
-            "UNKILLABLE",
-            "Sorry the script already executed write commands against the dataset. You can either \
-             wait the script termination or kill the server in a hard way using the SHUTDOWN \
-             NOSAVE command.",
-        ));
-    }
-    server.scripts.kill = true;
+    server.kill_script(false)?;
     server.reply(id).ok();
     REPLIED
 }

@@ -113,6 +113,21 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
+    /// Loads a library of functions.
+    fn library(&mut self, code: &[u8]) -> Result<(), String> {
+        let replace = self.options.merge;
+        let mut loaded = Ok(());
+        (self.on_server)(&mut |server| {
+            loaded = server.load_library(code, replace).map(|_| ());
+        });
+        loaded.map_err(|error| {
+            let line = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let reason = line.strip_prefix("ERR ").unwrap_or(&line);
+            tracing::warn!("Failed loading library, {reason}");
+            unreadable(&LoadError::Ended)
+        })
+    }
+
     /// Puts in what was collected; `taken` bytes of the file are read.
     fn flush(&mut self, taken: u64) -> Result<(), String> {
         let keys = std::mem::take(&mut self.keys);
@@ -232,7 +247,7 @@ pub fn load_from<R: Read>(
                     );
                 }
             }
-            Record::Function(_) => return Err("this version has no functions".into()),
+            Record::Function(code) => batch.library(&code)?,
             Record::End => break,
         }
         let taken = reader.source().taken();

@@ -1,15 +1,31 @@
 //! What the engine knows of scripts. The interpreter itself is a layer above
 //! execution, since scripts execute commands; it is put in at the start.
 
-use super::client::ClientId;
-use super::server::Server;
-use crate::command::ctx::{CmdError, CmdResult};
+use std::time::Duration;
 
-/// What EVAL and its kin are to run.
+use super::client::ClientId;
+use super::functions::NewFunction;
+use super::server::Server;
+use super::transactions::ExecRun;
+use crate::command::ctx::{CmdError, CmdResult};
+use crate::util::clock::Clock;
+
+/// What the first argument of a call is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScriptSource {
+    /// The script.
+    Text,
+    /// The digest of one that is kept.
+    Digest,
+    /// The name of a function.
+    Function,
+}
+
+/// What EVAL, FCALL and their kin are to run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScriptCall {
-    /// The first argument is not the script but its digest.
-    pub by_sha: bool,
+    /// Where the code is.
+    pub source: ScriptSource,
     /// Writes are refused.
     pub read_only: bool,
     /// Number of arguments that are keys.
@@ -36,8 +52,10 @@ pub struct ScriptFlags {
 /// Figures of the interpreter for INFO.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct ScriptFigures {
-    /// Memory of the interpreter, bytes.
+    /// Memory of the interpreter of scripts, bytes.
     pub vm_bytes: usize,
+    /// Memory of the interpreter of functions, bytes.
+    pub functions_vm_bytes: usize,
     /// Scripts that are kept.
     pub scripts: usize,
     /// Memory of their texts and the list of them, bytes.
@@ -61,8 +79,23 @@ pub trait Interpreter: Send {
     fn load(&mut self, body: &[u8]) -> Result<[u8; 40], CmdError>;
     /// Whether a script of this digest, in hexadecimal, is kept.
     fn exists(&self, sha: &[u8]) -> bool;
-    /// Forgets all scripts and all state.
-    fn flush(&mut self);
+    /// Forgets all scripts and all state: it is what is given, to be dropped.
+    /// None while one runs.
+    fn flush(&mut self) -> Option<Box<dyn Send>>;
+    /// Runs the code of a library, and gives what it registers.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that it takes longer than `limit`.
+    fn load_library(
+        &mut self,
+        code: &[u8],
+        clock: &mut Clock,
+        limit: Duration,
+    ) -> Result<Vec<NewFunction>, CmdError>;
+    /// Forgets functions.
+    fn forget_functions(&mut self, references: &mut dyn Iterator<Item = i32>);
+    /// Forgets all functions and all state of libraries; as `flush`.
+    fn flush_functions(&mut self) -> Option<Box<dyn Send>>;
     /// What a script declares; none when it is not known or not well formed.
     fn flags(&self, script: &[u8], by_sha: bool) -> Option<ScriptFlags>;
     /// Figures for INFO.
@@ -87,6 +120,12 @@ pub struct PausedScript {
     pub argv: Vec<bytes::Bytes>,
     /// The command.
     pub command: crate::command::registry::CommandId,
+    /// It is a function.
+    pub is_function: bool,
+    /// The name of the function; empty for a script.
+    pub name: Vec<u8>,
+    /// The transaction that it is part of.
+    pub exec: Option<Box<ExecRun>>,
     /// When it began, clock nanoseconds.
     pub began_ns: u64,
     /// Time as the script sees it, Unix milliseconds.
@@ -116,7 +155,7 @@ pub struct Scripts {
     pub kill: bool,
     /// Commands that are not for scripts may be called all the same (DEBUG).
     pub allow_denied: bool,
-    /// Whether the running script may be paused: not inside of a transaction.
+    /// Whether the running script may be paused: not while a log is repeated.
     pub may_pause: bool,
 }
 
@@ -133,5 +172,47 @@ impl Server {
     #[inline]
     pub fn is_busy(&self) -> bool {
         self.scripts.paused.is_some()
+    }
+
+    /// The refusal of all that is to wait for the end of a script or a function.
+    pub fn busy(&self) -> CmdError {
+        let paused = self.scripts.paused.as_ref();
+        if paused.is_some_and(|paused| paused.is_function) {
+            return CmdError::coded(
+                "BUSY",
+                "Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+                 NOSAVE.",
+            );
+        }
+        CmdError::coded(
+            "BUSY",
+            "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+        )
+    }
+
+    /// Ends the paused script, or function.
+    ///
+    /// # Errors
+    /// There is none, it has written, or it is the other kind.
+    pub fn kill_script(&mut self, function: bool) -> Result<(), CmdError> {
+        let Some(paused) = &self.scripts.paused else {
+            return Err(CmdError::coded(
+                "NOTBUSY",
+                "No scripts in execution right now.",
+            ));
+        };
+        if self.scripts.has_written {
+            return Err(CmdError::coded(
+                "UNKILLABLE",
+                "Sorry the script already executed write commands against the dataset. You can \
+                 either wait the script termination or kill the server in a hard way using the \
+                 SHUTDOWN NOSAVE command.",
+            ));
+        }
+        if paused.is_function != function {
+            return Err(self.busy());
+        }
+        self.scripts.kill = true;
+        Ok(())
     }
 }

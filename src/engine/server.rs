@@ -7,6 +7,7 @@ use super::aof::Aof;
 use super::blocking::Waiting;
 use super::client::{ClientId, Pause};
 use super::clients::Clients;
+use super::functions::Functions;
 use super::hooks::Hooks;
 use super::journal::Journal;
 use super::peers::Peers;
@@ -98,6 +99,8 @@ pub struct Server {
     pub replication_id: String,
     /// Scripts.
     pub scripts: Scripts,
+    /// Libraries of functions.
+    pub functions: Functions,
     /// CLIENT PAUSE.
     pub pause: Option<PauseState>,
     /// What is being saved.
@@ -195,6 +198,7 @@ impl Server {
             run_id,
             replication_id,
             scripts: Scripts::default(),
+            functions: Functions::default(),
             pause: None,
             saving: Saving::default(),
             evictor: Evictor::default(),

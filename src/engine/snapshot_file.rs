@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::server::Server;
@@ -25,6 +26,10 @@ pub struct Description {
     used_bytes: u64,
     /// The file is the base of an append-only file.
     pub aof_base: bool,
+    /// The sources of the libraries of functions.
+    libraries: Vec<Bytes>,
+    /// `rdbcompression`.
+    compress: bool,
 }
 
 impl Description {
@@ -34,12 +39,14 @@ impl Description {
             created_s: server.clock_unix_ms() / 1000,
             used_bytes: crate::stats::memory::allocator().allocated,
             aof_base,
+            libraries: server.functions.codes(),
+            compress: server.config.rdbcompression,
         }
     }
 
-    /// The first bytes of the file.
+    /// The first bytes of the file: all that is before the keys.
     pub fn header(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new(Vec::new());
+        let mut encoder = Encoder::new(Vec::new()).compressing(self.compress);
         let fields = [
             ("redis-ver", REDIS_VERSION.to_owned()),
             ("redis-bits", usize::BITS.to_string()),
@@ -51,6 +58,8 @@ impl Description {
             let mut fields = fields.iter();
             fields.try_for_each(|(name, value)| encoder.aux(name, value.as_bytes()))
         });
+        let mut libraries = self.libraries.iter();
+        let written = written.and_then(|()| libraries.try_for_each(|code| encoder.function(code)));
         written.expect("writing to memory cannot fail");
         encoder.into_inner()
     }

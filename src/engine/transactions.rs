@@ -18,6 +18,18 @@ pub struct Queued {
     pub argv: Vec<Bytes>,
 }
 
+/// A transaction that is executed, as far as it has not been yet.
+pub struct ExecRun {
+    /// What is still to run.
+    pub queue: std::vec::IntoIter<Queued>,
+    /// EXEC, and its call.
+    pub command: CommandId,
+    /// Arguments of that.
+    pub argv: Vec<Bytes>,
+    /// When it began, clock nanoseconds.
+    pub began_ns: u64,
+}
+
 /// What a client has queued since MULTI.
 #[derive(Default, Debug)]
 pub struct Transaction {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::gates::{self, Refusal};
+use super::scripting::Pausing;
 use super::{blocking, evict, monitor, multi, permitted, scripting, settle, tracking};
 use crate::command::ctx::{Args, Caller, CmdError, CmdResult, Ctx, Done};
 use crate::command::registry::{CommandId, Entry, Lookup};
@@ -94,13 +95,18 @@ fn run_now(
                 tracking::after_request(server, id, lookup);
                 return Outcome::Executed;
             }
-            let mut result = call(server, id, command, argv, shared, None);
-            if let Ok(Done::Script(call)) = result {
-                match scripting::run(server, id, command, argv, call) {
-                    Some(ended) => result = ended,
-                    None => return Outcome::Blocked,
+            let result = call(server, id, command, argv, shared, None);
+            let run = match result {
+                Ok(Done::Script(call)) => {
+                    scripting::run(server, id, command, argv, call, Pausing::Allowed)
                 }
-            }
+                Ok(Done::Exec) => multi::exec(server, id, command, argv),
+                ended => Some(ended),
+            };
+            let Some(result) = run else {
+                leave_reply(server.client(id), mark);
+                return Outcome::Blocked;
+            };
             let wait = finish(server, id, command, argv, result);
             end_unit(server, command);
             if let Some(wait) = wait {
@@ -159,6 +165,14 @@ pub(super) fn release_kept(client: &mut Client) {
     if let Some(kept) = client.kept.take() {
         client.output.append(*kept);
     }
+}
+
+/// The rest of the reply comes after others had a turn.
+pub(super) fn leave_reply(client: &mut Client, mark: Mark) {
+    if client.flags.has(Flags::REPLY_OFF | Flags::REPLY_SKIP) {
+        client.output.truncate(mark);
+    }
+    release_kept(client);
 }
 
 /// Arguments to be kept beyond the call.
@@ -263,9 +277,6 @@ pub(super) fn finish(
     argv: &[&[u8]],
     result: CmdResult,
 ) -> Option<Box<Wait>> {
-    if matches!(result, Ok(Done::Exec)) {
-        multi::exec(server, id);
-    }
     server.stats.commands[command.index()].calls += 1;
     server.stats.commands_processed += 1;
     if !server.clients.monitors.is_empty() {

@@ -71,9 +71,15 @@ fn flags_in_use(server: &Server, command: &Entry, argv: &[&[u8]]) -> u32 {
     if command.command.group != Group::Scripting || command.parent.is_some() || argv.len() < 2 {
         return command.flags;
     }
-    let by_sha = command.full_name().starts_with("evalsha");
-    let interpreter = server.scripts.interpreter.as_ref();
-    match interpreter.and_then(|interpreter| interpreter.flags(argv[1], by_sha)) {
+    let name = command.full_name();
+    let declared = if name.starts_with("fcall") {
+        server.functions.get(argv[1]).map(|function| function.flags)
+    } else {
+        let by_sha = name.starts_with("evalsha");
+        let interpreter = server.scripts.interpreter.as_ref();
+        interpreter.and_then(|interpreter| interpreter.flags(argv[1], by_sha))
+    };
+    match declared {
         Some(declared) if declared.declared => {
             const REPLACED: u32 = flag::STALE | flag::DENYOOM | flag::WRITE | flag::MAY_REPLICATE;
             let add = |on: bool, bit: u32| if on { bit } else { 0 };
@@ -84,14 +90,6 @@ fn flags_in_use(server: &Server, command: &Entry, argv: &[&[u8]]) -> u32 {
         }
         _ => command.flags,
     }
-}
-
-/// The refusal of all that is to wait for a script's end.
-pub fn busy() -> CmdError {
-    CmdError::coded(
-        "BUSY",
-        "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-    )
 }
 
 /// The refusal of writes when snapshots fail.
@@ -179,7 +177,7 @@ impl Passage<'_> {
         if !self.server.is_busy() || self.command.has(flag::ALLOW_BUSY) {
             return Ok(());
         }
-        Err(busy())
+        Err(self.server.busy())
     }
 
     /// With memory full, nothing runs that needs more of it: neither a command

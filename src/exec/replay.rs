@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
+use super::scripting::{self, Pausing};
 use super::{blocking, dispatch, settle};
 use crate::aof::read::{LogReader, ReadFailure};
 use crate::aof::{Manifest, Names, ReadError, os_error_text};
-use crate::command::ctx::Done;
+use crate::command::ctx::{Done, REPLIED};
 use crate::command::registry::{CommandId, Lookup};
 use crate::config::PropagationError;
 use crate::engine::loading::{LoadOptions, LoadRules, OnServer, load_from, seconds};
@@ -515,7 +516,12 @@ fn exec(server: &mut Server, id: ClientId) {
 
 /// Runs one command and forgets what it answers.
 fn apply(server: &mut Server, id: ClientId, command: CommandId, argv: &[&[u8]]) {
-    let result = dispatch::call(server, id, command, argv, &[], None);
+    let mut result = dispatch::call(server, id, command, argv, &[], None);
+    if let Ok(Done::Script(call)) = result {
+        // Older versions logged scripts instead of what they did.
+        let ended = scripting::run(server, id, command, argv, call, Pausing::Never);
+        result = ended.unwrap_or(REPLIED);
+    }
     server.running = None;
     if let Ok(Done::Wait(wait)) = &result {
         // Nobody would wake it.

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::gates;
-use super::{blocking, dispatch, monitor, permitted, tracking};
+use super::{blocking, dispatch, monitor, multi, permitted, tracking};
 use crate::acl::User;
-use crate::command::ctx::{CmdError, CmdResult, REPLIED};
+use crate::command::ctx::{CmdError, CmdResult, Done, REPLIED};
 use crate::command::permission::{self, Denied};
 use crate::command::registry::{CommandId, Lookup};
 use crate::command::table::flag;
-use crate::engine::scripts::{PausedScript, Progress, ScriptCall};
+use crate::engine::scripts::{PausedScript, Progress, ScriptCall, ScriptSource};
 use crate::engine::{ClientId, Flags, Server};
 use crate::keyspace::DbIndex;
-use crate::resp::Output;
+use crate::resp::{Mark, Output};
 
 /// What a script may do, and what it has come to.
 #[derive(Debug)]
@@ -46,6 +46,15 @@ pub enum Called {
     Refused(CmdError),
 }
 
+/// Whether a script may be paused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pausing {
+    /// When it takes long.
+    Allowed,
+    /// Nobody could be served meanwhile.
+    Never,
+}
+
 /// Runs a script; none: it was paused, and its client waits.
 pub fn run(
     server: &mut Server,
@@ -53,6 +62,7 @@ pub fn run(
     command: CommandId,
     argv: &[&[u8]],
     call: ScriptCall,
+    pausing: Pausing,
 ) -> Option<CmdResult> {
     if !server.clients.monitors.is_empty() {
         monitor::feed(server, id, argv);
@@ -63,7 +73,7 @@ pub fn run(
         )));
     };
     let (began_ns, stood) = (server.now_ns, server.time_stands);
-    server.scripts.may_pause = !stood;
+    server.scripts.may_pause = pausing == Pausing::Allowed;
     server.scripts.has_written = false;
     server.scripts.has_read = false;
     server.scripts.kill = false;
@@ -80,10 +90,16 @@ pub fn run(
             Some(result)
         }
         Progress::Paused => {
+            let is_function = call.source == ScriptSource::Function;
+            let function = is_function.then(|| server.functions.get(argv[1]));
+            let name = function.flatten().map(|function| function.name.clone());
             let paused = PausedScript {
                 client: id,
                 argv: dispatch::kept(argv, &[]),
                 command,
+                is_function,
+                name: name.unwrap_or_default(),
+                exec: None,
                 began_ns,
                 now_ms: server.keyspace.now_ms,
                 client_gone: false,
@@ -92,9 +108,7 @@ pub fn run(
                     .get(id)
                     .map_or(0, |client| client.raw.io_thread),
             };
-            let client = server.client(id);
-            client.flags.set(Flags::IN_SCRIPT, true);
-            dispatch::release_kept(client);
+            server.client(id).flags.set(Flags::IN_SCRIPT, true);
             server.scripts.paused = Some(Box::new(paused));
             server.now_ns = server.clock.now_ns();
             None
@@ -113,9 +127,9 @@ fn restore(server: &mut Server, id: ClientId, command: CommandId, began_ns: u64)
     }
 }
 
-/// Lets the paused script run on for a while.
+/// Lets the paused script run on for a while, and what it is part of.
 pub fn proceed(server: &mut Server) {
-    let Some(paused) = server.scripts.paused.take() else {
+    let Some(mut paused) = server.scripts.paused.take() else {
         return;
     };
     let Some(mut interpreter) = server.scripts.interpreter.take() else {
@@ -133,20 +147,31 @@ pub fn proceed(server: &mut Server) {
     server.time_stands = false;
     let result = match progress {
         Progress::Paused => {
-            dispatch::release_kept(server.client(id));
             server.scripts.paused = Some(paused);
-            server.executing = None;
             server.now_ns = server.clock.now_ns();
-            return;
+            return leave(server, id, mark);
         }
         Progress::Ended(result) => result,
     };
     restore(server, id, paused.command, paused.began_ns);
     let argv: Vec<&[u8]> = paused.argv.iter().map(|arg| &arg[..]).collect();
     dispatch::finish(server, id, paused.command, &argv, result);
-    dispatch::end_unit(server, paused.command);
+    let command = match paused.exec.take() {
+        None => paused.command,
+        Some(run) => {
+            let Some(command) = multi::proceed(server, id, *run) else {
+                // Another script of the same transaction was paused.
+                if let Some(next) = &mut server.scripts.paused {
+                    next.client_gone = paused.client_gone;
+                }
+                return leave(server, id, mark);
+            };
+            command
+        }
+    };
+    dispatch::end_unit(server, command);
     dispatch::after_reply(server, id, mark);
-    tracking::after_request(server, id, Lookup::Found(paused.command));
+    tracking::after_request(server, id, Lookup::Found(command));
     server.client(id).flags.set(Flags::IN_SCRIPT, false);
     server.executing = None;
     server.clients.schedule(id);
@@ -154,6 +179,12 @@ pub fn proceed(server: &mut Server) {
     if paused.client_gone {
         server.forget_client(id);
     }
+}
+
+/// Ends a turn of a paused script.
+fn leave(server: &mut Server, id: ClientId, mark: Mark) {
+    dispatch::leave_reply(server.client(id), mark);
+    server.executing = None;
 }
 
 /// Executes a command for a script; its reply, an error too, is added to
@@ -183,7 +214,12 @@ pub fn call(server: &mut Server, state: &mut ScriptState, argv: &[&[u8]]) -> Cal
     let kept = client.kept.take();
     client.kept = Some(state.told.take().unwrap_or_default());
     let logged = server.journal.mark();
-    let result = dispatch::call(server, id, command, argv, &[], None);
+    let result = match dispatch::call(server, id, command, argv, &[], None) {
+        // Only where scripts may call what is not for them: nothing is queued.
+        Ok(Done::Exec) => multi::exec(server, id, command, argv).unwrap_or(REPLIED),
+        Ok(Done::Script(_)) => Err(CmdError::err("A script can't run while another one does")),
+        result => result,
+    };
     let wait = dispatch::finish(server, id, command, argv, result);
     if let Some(wait) = wait {
         // Nobody waits inside of a script.

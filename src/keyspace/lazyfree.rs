@@ -20,6 +20,8 @@ enum Trash {
     Object(#[allow(dead_code)] Box<Object>),
     Table(Box<Table<Entry>>),
     Members(Box<Table<Member>>),
+    /// So many things that are no values of keys.
+    Other(#[allow(dead_code)] Box<dyn Send>, u64),
 }
 
 /// The background thread and what it did.
@@ -45,6 +47,7 @@ impl LazyFree {
                     Trash::Object(_) => 1,
                     Trash::Table(table) => table.len() as u64,
                     Trash::Members(table) => table.len() as u64,
+                    Trash::Other(_, count) => *count,
                 };
                 drop(item);
                 crate::stats::used::publish();
@@ -102,6 +105,11 @@ impl LazyFree {
         if count > EFFORT_MAX {
             self.send(Trash::Members(Box::new(table)), count as u64);
         }
+    }
+
+    /// Drops so many things in the background.
+    pub fn other(&self, trash: Box<dyn Send>, count: u64) {
+        self.send(Trash::Other(trash, count), count);
     }
 
     /// Objects waiting to be freed.

@@ -101,6 +101,15 @@ impl<W: Write> Encoder<W> {
         }
     }
 
+    /// Writes a library of functions: its code.
+    ///
+    /// # Errors
+    /// See [`Encoder::file_header`].
+    pub fn function(&mut self, code: &[u8]) -> io::Result<()> {
+        self.raw(&[opcode::FUNCTION])?;
+        self.string(code)
+    }
+
     /// Writes the opcode of the end; the checksum of all so far follows it.
     ///
     /// # Errors
@@ -226,13 +235,36 @@ impl<S: Source> Reader<S> {
         }
     }
 
+    /// Reads a library of functions of a payload: its code.
+    ///
+    /// # Errors
+    /// Something else is there, or it is cut short.
+    pub fn function(&mut self) -> Result<Vec<u8>, LoadError> {
+        match self.byte()? {
+            opcode::FUNCTION => self.string(),
+            opcode::FUNCTION_EARLY => self.early_function(),
+            _ => Err(LoadError::Unsupported("other records here")),
+        }
+    }
+
+    /// Name, engine, description and code of a library, as the release
+    /// candidates of Redis 7.0 wrote them: what the first line says today.
+    fn early_function(&mut self) -> Result<Vec<u8>, LoadError> {
+        let (name, engine) = (self.string()?, self.string()?);
+        if self.length()? != 0 {
+            self.string()?;
+        }
+        let code = self.string()?;
+        Ok([b"#!", &engine[..], b" name=", &name, b"\n", &code].concat())
+    }
+
     fn other_record(&mut self, opcode: u8) -> Result<Record, LoadError> {
         Ok(match opcode {
             opcode::AUX => Record::Aux(self.string()?, self.string()?),
             opcode::SELECT_DB => Record::SelectDb(self.length()?),
             opcode::RESIZE_DB => Record::ResizeDb(self.length()?, self.length()?),
             opcode::FUNCTION => Record::Function(self.string()?),
-            opcode::FUNCTION_EARLY => return Err(LoadError::Unsupported("early functions")),
+            opcode::FUNCTION_EARLY => Record::Function(self.early_function()?),
             opcode::MODULE_AUX => return Err(LoadError::Unsupported("modules")),
             opcode::END => Record::End,
             _ => return Err(LoadError::Corrupt("Unknown RDB format")),

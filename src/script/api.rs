@@ -11,7 +11,8 @@ use mlua::ffi::{self, lua_State};
 use sha1::{Digest, Sha1};
 
 use super::convert;
-use super::heap::{self, Function, Run, bytes, push, push_error};
+use super::heap::{self, Function, Purpose, Run, bytes, push, push_error};
+use super::library;
 use super::state::set_functions;
 use crate::exec::scripting::{self, Called};
 use crate::version::{REDIS_VERSION, REDIS_VERSION_NUM};
@@ -25,42 +26,60 @@ const TICKS: u32 = 256;
 pub(super) unsafe fn open(lua: *mut lua_State) {
     const FUNCTIONS: &[(&CStr, Function)] = &[
         (c"acl_check_cmd", acl_check_cmd),
-        (c"breakpoint", breakpoint),
         (c"call", call),
-        (c"debug", debug),
         (c"error_reply", error_reply),
-        (c"log", log),
         (c"pcall", pcall),
-        (c"replicate_commands", replicate_commands),
         (c"set_repl", set_repl),
         (c"setresp", setresp),
         (c"sha1hex", sha1hex),
         (c"status_reply", status_reply),
     ];
+    /// From before there were functions.
+    const FOR_SCRIPTS: &[(&CStr, Function)] = &[
+        (c"breakpoint", breakpoint),
+        (c"debug", debug),
+        (c"replicate_commands", replicate_commands),
+    ];
     const NUMBERS: &[(&CStr, u32)] = &[
-        (c"LOG_DEBUG", 0),
-        (c"LOG_VERBOSE", 1),
-        (c"LOG_NOTICE", 2),
-        (c"LOG_WARNING", 3),
         (c"REPL_NONE", 0),
         (c"REPL_AOF", 1),
         (c"REPL_SLAVE", 2),
         (c"REPL_REPLICA", 2),
         (c"REPL_ALL", 3),
-        (c"REDIS_VERSION_NUM", REDIS_VERSION_NUM),
     ];
     ffi::lua_createtable(lua, 0, 0);
     set_functions(lua, FUNCTIONS);
-    for (name, number) in NUMBERS {
+    if heap::of(lua).purpose == Purpose::Scripts {
+        set_functions(lua, FOR_SCRIPTS);
+    }
+    set_numbers(lua, NUMBERS);
+    set_common(lua);
+}
+
+unsafe fn set_numbers(lua: *mut lua_State, numbers: &[(&CStr, u32)]) {
+    for (name, number) in numbers {
         ffi::lua_pushnumber(lua, f64::from(*number));
         ffi::lua_setfield(lua, -2, name.as_ptr());
     }
+}
+
+/// Sets in the table on the top what libraries have when they are loaded, too.
+pub(super) unsafe fn set_common(lua: *mut lua_State) {
+    const NUMBERS: &[(&CStr, u32)] = &[
+        (c"LOG_DEBUG", 0),
+        (c"LOG_VERBOSE", 1),
+        (c"LOG_NOTICE", 2),
+        (c"LOG_WARNING", 3),
+        (c"REDIS_VERSION_NUM", REDIS_VERSION_NUM),
+    ];
+    set_functions(lua, &[(c"log", log)]);
+    set_numbers(lua, NUMBERS);
     push(lua, REDIS_VERSION.as_bytes());
     ffi::lua_setfield(lua, -2, c"REDIS_VERSION".as_ptr());
 }
 
 /// Raises an error of the general code.
-unsafe fn raise(lua: *mut lua_State, text: &str) -> c_int {
+pub(super) unsafe fn raise(lua: *mut lua_State, text: &str) -> c_int {
     ffi::lua_createtable(lua, 0, 2);
     push(lua, b"err");
     push(lua, b"ERR ");
@@ -429,9 +448,7 @@ pub(super) unsafe fn raise_kill(lua: *mut lua_State) -> c_int {
 
 /// Called every so many instructions.
 pub(super) unsafe extern "C-unwind" fn hook(lua: *mut lua_State, _: *mut ffi::lua_Debug) {
-    if interrupt(lua) {
-        raise_kill(lua);
-    }
+    look_at_time(lua);
 }
 
 /// A call of a coroutine, which may be too short for the hook.
@@ -446,6 +463,9 @@ pub(super) unsafe fn tick(lua: *mut lua_State) {
 
 /// As the hook does, for what may take long in few instructions.
 pub(super) unsafe fn look_at_time(lua: *mut lua_State) {
+    if library::is_late(lua) {
+        raise(lua, "FUNCTION LOAD timeout");
+    }
     if interrupt(lua) {
         raise_kill(lua);
     }
@@ -471,9 +491,14 @@ unsafe fn interrupt(lua: *mut lua_State) -> bool {
     if !run.slow {
         run.slow = true;
         run.turn_ns = 0;
+        let container = if run.is_function {
+            "FUNCTION"
+        } else {
+            "SCRIPT"
+        };
         tracing::warn!(
             "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can \
-             try killing the script using the SCRIPT KILL command. Script name is: {}.",
+             try killing the script using the {container} KILL command. Script name is: {}.",
             run.name
         );
     }

@@ -151,8 +151,8 @@ unsafe extern "C-unwind" fn getmetatable(lua: *mut lua_State) -> c_int {
     }
     let table = ffi::lua_topointer(lua, 1);
     if ffi::lua_type(lua, 1) == ffi::LUA_TTABLE && heap::of(lua).is_locked(table) {
-        // Of the real tables only the globals have one.
-        if table == ffi::lua_topointer(lua, ffi::LUA_GLOBALSINDEX) {
+        // Of the real tables, those have one in which what is missing is an error.
+        if push_real(lua, 1) && ffi::lua_getmetatable(lua, -1) != 0 {
             let name = c"globals_metatable".as_ptr();
             ffi::lua_getfield_(lua, ffi::LUA_REGISTRYINDEX, name);
         } else {

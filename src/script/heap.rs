@@ -11,6 +11,8 @@
 //! - While [`Heap::guarded`] is false no allocation fails, so functions that
 //!   only raise when memory runs out do not raise. It is true only inside of a
 //!   protected call.
+//! - [`Heap::load`] is null or points to the library that is being loaded, which
+//!   nobody else uses meanwhile.
 //! - [`Heap::run`] is null or points to the running script, whose `server` is
 //!   the server that the executor has lent to the interpreter, and which nobody
 //!   else uses until the interpreter returns or pauses.
@@ -21,6 +23,7 @@ use std::ffi::{c_int, c_void};
 use corosensei::Yielder;
 use mlua::ffi::{self, lua_State};
 
+use super::library::Load;
 use crate::engine::Server;
 use crate::exec::scripting::ScriptState;
 
@@ -57,8 +60,10 @@ pub struct Run {
     pub state: ScriptState,
     /// The way to end a turn; null until it runs.
     pub yielder: *const Yielder<(), ()>,
-    /// Its digest, for the log.
+    /// Its digest, or the name of the function, for the log.
     pub name: String,
+    /// It is a function.
+    pub is_function: bool,
     /// When it began, clock nanoseconds.
     pub began_ns: u64,
     /// When its turn began.
@@ -67,14 +72,27 @@ pub struct Run {
     pub slow: bool,
 }
 
+/// What a state is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Scripts that come with their calls.
+    Scripts,
+    /// Libraries of functions.
+    Functions,
+}
+
 /// See the top of the file.
 pub struct Heap {
+    /// What the state is for.
+    pub purpose: Purpose,
     /// Bytes in use.
     pub used: usize,
     /// Whether allocations beyond the limit fail.
     pub guarded: bool,
     /// The running script.
     pub run: *mut Run,
+    /// The library that is being loaded.
+    pub load: *mut Load,
     /// A buffer for what functions put together.
     pub scratch: Vec<u8>,
     /// See there; set when a state is opened.
@@ -89,11 +107,13 @@ pub struct Heap {
 
 impl Heap {
     /// A heap without a state.
-    pub fn new() -> Heap {
+    pub fn new(purpose: Purpose) -> Heap {
         Heap {
+            purpose,
             used: 0,
             guarded: false,
             run: std::ptr::null_mut(),
+            load: std::ptr::null_mut(),
             scratch: Vec::new(),
             originals: None,
             random: seed(0),

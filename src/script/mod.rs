@@ -3,7 +3,7 @@
 //! `vm` keeps the interpreter and the compiled scripts; `state` opens a state
 //! in which no script can change what another one sees; `base` has the
 //! functions of the language that had to be made safe, `api` what scripts
-//! call as `redis.…`; `convert` turns replies into values and back; the rest
+//! call as `redis.…`; `library` loads libraries of functions; `convert` turns replies into values and back; the rest
 //! are the libraries that Redis adds.
 //!
 //! The C interface of Lua leaves by long jumps. See [`heap`] for the rules that
@@ -16,6 +16,7 @@ mod cjson;
 mod cmsgpack;
 mod convert;
 mod heap;
+mod library;
 mod packing;
 mod shebang;
 mod state;

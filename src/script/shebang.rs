@@ -33,17 +33,26 @@ pub fn parse(body: &[u8]) -> Result<(ScriptFlags, usize), CmdError> {
             continue;
         }
         for flag in list.split(|byte| *byte == b',') {
-            match flag {
-                b"no-writes" => flags.no_writes = true,
-                b"allow-oom" => flags.allow_oom = true,
-                b"allow-stale" => flags.allow_stale = true,
-                b"no-cluster" => flags.no_cluster = true,
-                b"allow-cross-slot-keys" => flags.allow_cross_slot = true,
-                _ => return Err(wrong("Unexpected flag in script shebang: ", flag)),
+            if !set_flag(&mut flags, flag) {
+                return Err(wrong("Unexpected flag in script shebang: ", flag));
             }
         }
     }
     Ok((flags, end))
+}
+
+/// Sets a flag by its name; false when there is none of that name.
+pub fn set_flag(flags: &mut ScriptFlags, name: &[u8]) -> bool {
+    let flag = match name {
+        b"no-writes" => &mut flags.no_writes,
+        b"allow-oom" => &mut flags.allow_oom,
+        b"allow-stale" => &mut flags.allow_stale,
+        b"no-cluster" => &mut flags.no_cluster,
+        b"allow-cross-slot-keys" => &mut flags.allow_cross_slot,
+        _ => return false,
+    };
+    *flag = true;
+    true
 }
 
 fn wrong(text: &str, what: &[u8]) -> CmdError {

@@ -13,8 +13,8 @@ use std::ffi::{CStr, c_int, c_void};
 
 use mlua::ffi::{self, lua_State};
 
-use super::heap::{self, Function, Heap, Originals, push};
-use super::{api, base, bit, cjson, cmsgpack, packing};
+use super::heap::{self, Function, Heap, Originals, Purpose, push};
+use super::{api, base, bit, cjson, cmsgpack, library, packing};
 
 /// What lies at the bottom of the stack of every state.
 pub mod bottom {
@@ -48,11 +48,52 @@ const LIBRARIES: &[&CStr] = &[
     c"bit",
 ];
 
+/// A state with its memory. Whoever has it is the only one that uses it.
+pub struct Instance {
+    /// The state.
+    pub lua: *mut lua_State,
+    /// Its memory.
+    pub heap: *mut Heap,
+}
+
+// SAFETY: nothing in it belongs to a thread.
+unsafe impl Send for Instance {}
+
+impl Instance {
+    /// A state in which nothing has run.
+    ///
+    /// # Panics
+    /// When there is no memory for it.
+    pub fn new(purpose: Purpose) -> Instance {
+        let heap = Box::into_raw(Box::new(Heap::new(purpose)));
+        // SAFETY: the heap is leaked until the state is closed.
+        let lua = unsafe { open(heap) };
+        assert!(!lua.is_null(), "memory for the interpreter of scripts");
+        Instance { lua, heap }
+    }
+
+    /// Bytes of all that is in it.
+    pub fn used_bytes(&self) -> usize {
+        // SAFETY: the heap lives as long as this.
+        unsafe { (*self.heap).used }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // SAFETY: nothing runs in the state; the heap was leaked for it.
+        unsafe {
+            ffi::lua_close(self.lua);
+            drop(Box::from_raw(self.heap));
+        }
+    }
+}
+
 /// Opens a state on a heap; null when there is no memory.
 ///
 /// # Safety
 /// The heap stays where it is until the state is closed.
-pub unsafe fn open(heap: *mut Heap) -> *mut lua_State {
+unsafe fn open(heap: *mut Heap) -> *mut lua_State {
     let lua = ffi::lua_newstate(heap::allocate, heap.cast());
     if lua.is_null() {
         return lua;
@@ -125,8 +166,15 @@ unsafe extern "C-unwind" fn fill(lua: *mut lua_State) -> c_int {
     ffi::lua_pushcclosure(lua, api::on_error, 0);
     ffi::lua_pushvalue(lua, -1);
     ffi::lua_setfield(lua, ffi::LUA_REGISTRYINDEX, c"on_error".as_ptr());
-    ffi::lua_setfield(lua, -2, c"__redis__err__handler".as_ptr());
+    let purpose = heap::of(lua).purpose;
+    match purpose {
+        Purpose::Scripts => ffi::lua_setfield(lua, -2, c"__redis__err__handler".as_ptr()),
+        Purpose::Functions => ffi::lua_pop(lua, 1),
+    }
     lock_all(lua);
+    if purpose == Purpose::Functions {
+        keep_library_globals(lua);
+    }
     0
 }
 
@@ -186,6 +234,47 @@ unsafe fn lock_all(lua: *mut lua_State) {
     ffi::lua_pushvalue(lua, -1);
     ffi::lua_setfield(lua, ffi::LUA_REGISTRYINDEX, c"locked_globals".as_ptr());
     ffi::lua_replace(lua, ffi::LUA_GLOBALSINDEX);
+    ffi::lua_pop(lua, 1);
+}
+
+/// Puts the globals that libraries see while they are loaded into the registry:
+/// a table `redis` of its own, in which too what does not exist is an error.
+unsafe fn keep_library_globals(lua: *mut lua_State) {
+    ffi::lua_getfield_(lua, ffi::LUA_REGISTRYINDEX, c"globals".as_ptr());
+    ffi::lua_getmetatable(lua, -1);
+    ffi::lua_createtable(lua, 0, 1);
+    library::open(lua);
+    for table in [-1, -2] {
+        ffi::lua_pushvalue(lua, -3);
+        ffi::lua_setmetatable(lua, table - 1);
+    }
+    lock(lua);
+    ffi::lua_setfield(lua, -2, c"redis".as_ptr());
+    ffi::lua_setfield(lua, ffi::LUA_REGISTRYINDEX, c"library_globals".as_ptr());
+    ffi::lua_pop(lua, 2);
+}
+
+/// Which globals are seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Globals {
+    /// Those of running code.
+    Running,
+    /// Those of libraries that are being loaded.
+    Loading,
+}
+
+/// Changes the globals that are seen, which are those of all that was compiled.
+///
+/// # Safety
+/// As for all of the interface; unguarded.
+pub(super) unsafe fn show(lua: *mut lua_State, globals: Globals) {
+    let name = match globals {
+        Globals::Running => c"globals",
+        Globals::Loading => c"library_globals",
+    };
+    ffi::lua_getmetatable(lua, bottom::LOCKED_GLOBALS);
+    ffi::lua_getfield_(lua, ffi::LUA_REGISTRYINDEX, name.as_ptr());
+    ffi::lua_setfield(lua, -2, c"__index".as_ptr());
     ffi::lua_pop(lua, 1);
 }
 

@@ -1,16 +1,18 @@
 //! The interpreter: compiled scripts by their digests, and the one that runs.
+//! Functions, in a state of their own, run in the same way.
 //!
 //! A script runs on a stack of its own. One that takes long is left there, so
 //! that the server can answer others, and gone on with later.
 //!
 //! # Unsafe invariants
-//! Those of `heap`. The state and the heap belong to the [`Vm`], and are used by
+//! Those of `heap`. The states and their heaps belong to the [`Vm`], and are used by
 //! whoever has it: the executor, one thread at a time. A coroutine that was left
 //! is finished or, at the end of the process, forgotten; it is never unwound.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
 
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
+use std::time::Duration;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
@@ -18,16 +20,22 @@ use mlua::ffi::{self, lua_State};
 use sha1::{Digest, Sha1};
 
 use super::convert::{ErrorTable, Replier, error_table};
-use super::heap::{self, Heap, Run, bytes, push};
+use super::heap::{self, Heap, Purpose, Run, bytes, push};
+use super::library::Load;
 use super::shebang;
-use super::state::{self, bottom};
+use super::state::{self, Globals, Instance, bottom};
 use super::{api, state::compile};
 use crate::command::ctx::{CmdError, CmdResult, REPLIED};
+use crate::commands::functions::no_function;
 use crate::commands::scripting::no_script;
-use crate::engine::scripts::{Interpreter, Progress, ScriptCall, ScriptFigures, ScriptFlags};
+use crate::engine::functions::NewFunction;
+use crate::engine::scripts::{
+    Interpreter, Progress, ScriptCall, ScriptFigures, ScriptFlags, ScriptSource,
+};
 use crate::engine::{ClientId, Server};
 use crate::exec::scripting::{self, ScriptState};
 use crate::resp::Output;
+use crate::util::clock::Clock;
 
 /// Bytes of the stack that scripts run on.
 const STACK_BYTES: usize = 4 << 20;
@@ -55,12 +63,14 @@ struct Compiled {
 struct Active {
     script: ManuallyDrop<Script>,
     run: Box<Run>,
+    lua: *mut lua_State,
+    heap: *mut Heap,
 }
 
 /// See the top of the file.
 pub struct Vm {
-    lua: *mut lua_State,
-    heap: *mut Heap,
+    eval: ManuallyDrop<Instance>,
+    functions: ManuallyDrop<Instance>,
     scripts: HashMap<Sha, Compiled, ahash::RandomState>,
     evals: usize,
     body_bytes: usize,
@@ -77,23 +87,26 @@ unsafe impl Send for Vm {}
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        // A script that was left still uses the state.
+        // A script that was left still uses its state.
         if self.active.is_none() {
-            self.close();
+            // SAFETY: they are not used again.
+            unsafe {
+                ManuallyDrop::drop(&mut self.eval);
+                ManuallyDrop::drop(&mut self.functions);
+            }
         }
     }
 }
 
 impl Vm {
-    /// An interpreter that knows no scripts.
+    /// An interpreter that knows no scripts and no functions.
     ///
     /// # Panics
     /// When there is no memory for it.
     pub fn new() -> Vm {
-        let (lua, heap) = open();
         Vm {
-            lua,
-            heap,
+            eval: ManuallyDrop::new(Instance::new(Purpose::Scripts)),
+            functions: ManuallyDrop::new(Instance::new(Purpose::Functions)),
             scripts: HashMap::default(),
             evals: 0,
             body_bytes: 0,
@@ -102,14 +115,6 @@ impl Vm {
             stack: None,
             replies: Output::default(),
             until_collection: COLLECT_EVERY,
-        }
-    }
-
-    fn close(&mut self) {
-        // SAFETY: nothing runs in the state; the heap was leaked for it.
-        unsafe {
-            ffi::lua_close(self.lua);
-            drop(Box::from_raw(self.heap));
         }
     }
 
@@ -153,30 +158,24 @@ impl Vm {
             self.evals -= 1;
             self.body_bytes -= script.body_bytes;
             // SAFETY: sets a field of the registry, which does not raise.
-            unsafe { ffi::luaL_unref(self.lua, ffi::LUA_REGISTRYINDEX, script.function) };
+            unsafe { ffi::luaL_unref(self.eval.lua, ffi::LUA_REGISTRYINDEX, script.function) };
         }
     }
 
     fn compile(&mut self, chunk: &[u8]) -> Result<i32, CmdError> {
-        // SAFETY: compiling is protected; the rest runs unguarded.
+        let lua = self.eval.lua;
+        // SAFETY: the state is ours; nothing raises here.
         unsafe {
-            (*self.heap).guarded = true;
-            let compiled = compile(self.lua, chunk, c"@user_script");
-            (*self.heap).guarded = false;
-            if compiled {
-                return Ok(ffi::luaL_ref(self.lua, ffi::LUA_REGISTRYINDEX));
-            }
-            let mut text = b"Error compiling script (new function): ".to_vec();
-            let reason = bytes(self.lua, -1).unwrap_or_default();
-            text.extend(reason.split(|byte| *byte == 0).next().unwrap_or_default());
-            ffi::lua_pop(self.lua, 1);
-            Err(CmdError::err(text))
+            compile_on_top(&self.eval, chunk, c"@user_script").map_err(|reason| {
+                failed_with(b"Error compiling script (new function): ", &reason)
+            })?;
+            Ok(ffi::luaL_ref(lua, ffi::LUA_REGISTRYINDEX))
         }
     }
 
-    /// Puts the function and its arguments in place.
-    fn prepare(&mut self, function: i32, keys: &[&[u8]], args: &[&[u8]]) {
-        let lua = self.lua;
+    /// Puts the function of a script in place, and what it sees as globals.
+    fn prepare_script(&mut self, function: i32, keys: &[&[u8]], args: &[&[u8]]) {
+        let lua = self.eval.lua;
         // SAFETY: unguarded, so nothing raises.
         unsafe {
             ffi::lua_settop(lua, bottom::COUNT);
@@ -186,14 +185,21 @@ impl Vm {
             ffi::lua_setfenv(lua, -2);
             for (name, values) in [(b"KEYS", keys), (b"ARGV", args)] {
                 push(lua, name);
-                let room = i32::try_from(values.len()).unwrap_or(0);
-                ffi::lua_createtable(lua, room, 0);
-                for (index, value) in (1..).zip(values) {
-                    push(lua, value);
-                    ffi::lua_rawseti_(lua, -2, index);
-                }
+                push_array(lua, values);
                 ffi::lua_rawset(lua, bottom::GLOBALS);
             }
+        }
+    }
+
+    /// Puts a function of a library and its arguments in place.
+    fn prepare_function(&mut self, function: i32, keys: &[&[u8]], args: &[&[u8]]) {
+        let lua = self.functions.lua;
+        // SAFETY: unguarded, so nothing raises.
+        unsafe {
+            ffi::lua_settop(lua, bottom::COUNT);
+            ffi::lua_rawgeti_(lua, ffi::LUA_REGISTRYINDEX, function);
+            push_array(lua, keys);
+            push_array(lua, args);
         }
     }
 
@@ -208,7 +214,7 @@ impl Vm {
         let result = unsafe {
             (*run).server = server;
             (*run).turn_ns = now_ns;
-            (*self.heap).run = run;
+            (*active.heap).run = run;
             active.script.resume(())
         };
         match result {
@@ -218,17 +224,22 @@ impl Vm {
                     return Progress::Ended(REPLIED);
                 };
                 self.stack = Some(ManuallyDrop::into_inner(active.script).into_stack());
-                Progress::Ended(self.end(server, *active.run, status))
+                Progress::Ended(self.end(server, (active.lua, active.heap), *active.run, status))
             }
         }
     }
 
     /// Replies with what the script has left on the stack.
-    fn end(&mut self, server: &mut Server, run: Run, status: i32) -> CmdResult {
-        let lua = self.lua;
+    fn end(
+        &mut self,
+        server: &mut Server,
+        (lua, heap): (*mut lua_State, *mut Heap),
+        run: Run,
+        status: i32,
+    ) -> CmdResult {
         // SAFETY: unguarded, so nothing raises.
         let result = unsafe {
-            (*self.heap).run = std::ptr::null_mut();
+            (*heap).run = std::ptr::null_mut();
             let id = run.state.client;
             let mut replier = Replier {
                 server,
@@ -243,50 +254,121 @@ impl Vm {
             }
         };
         self.replies = run.state.replies;
-        // SAFETY: as above. A script may have set other globals for the state.
-        unsafe {
-            ffi::lua_settop(lua, bottom::COUNT);
-            ffi::lua_pushvalue(lua, bottom::LOCKED_GLOBALS);
-            ffi::lua_replace(lua, ffi::LUA_GLOBALSINDEX);
-            self.until_collection -= 1;
-            if self.until_collection == 0 {
-                self.until_collection = COLLECT_EVERY;
-                ffi::lua_gc(lua, ffi::LUA_GCSTEP, COLLECT_EVERY as i32);
-            }
-            if (*self.heap).used > heap::BYTES_MAX / 2 {
-                ffi::lua_gc(lua, ffi::LUA_GCCOLLECT, 0);
-            }
-        }
+        // SAFETY: as above.
+        unsafe { self.clean(lua, heap) };
         result
     }
 
-    fn coroutine(&mut self) -> Result<Script, CmdError> {
+    /// Cleans up after code has run. It may have set other globals for the
+    /// state.
+    unsafe fn clean(&mut self, lua: *mut lua_State, heap: *mut Heap) {
+        ffi::lua_settop(lua, bottom::COUNT);
+        ffi::lua_pushvalue(lua, bottom::LOCKED_GLOBALS);
+        ffi::lua_replace(lua, ffi::LUA_GLOBALSINDEX);
+        self.until_collection -= 1;
+        if self.until_collection == 0 {
+            self.until_collection = COLLECT_EVERY;
+            ffi::lua_gc(lua, ffi::LUA_GCSTEP, COLLECT_EVERY as i32);
+        }
+        if (*heap).used > heap::BYTES_MAX / 2 {
+            ffi::lua_gc(lua, ffi::LUA_GCCOLLECT, 0);
+        }
+    }
+
+    /// What calls the function on the stack of a state, with so many arguments.
+    fn coroutine(
+        &mut self,
+        instance: (*mut lua_State, *mut Heap),
+        args: i32,
+    ) -> Result<Script, CmdError> {
         let stack = match self.stack.take() {
             Some(stack) => stack,
             None => DefaultStack::new(STACK_BYTES)
                 .map_err(|error| CmdError::err(format!("No stack for the script: {error}")))?,
         };
-        let (lua, heap) = (self.lua as usize, self.heap as usize);
+        let (lua, heap) = (instance.0 as usize, instance.1 as usize);
         Ok(Coroutine::with_stack(stack, move |yielder, ()| {
             let (lua, heap) = (lua as *mut lua_State, heap as *mut Heap);
             // SAFETY: the function is on the top; the call is protected.
             unsafe {
-                (*(*heap).run).yielder = yielder;
+                if let Some(run) = (*heap).run.as_mut() {
+                    run.yielder = yielder;
+                }
                 (*heap).guarded = true;
-                let status = ffi::lua_pcall(lua, 0, 1, bottom::ON_ERROR);
+                let status = ffi::lua_pcall(lua, args, 1, bottom::ON_ERROR);
                 (*heap).guarded = false;
                 status
             }
         }))
     }
+
+    /// Runs the chunk of a library, which is on the top of the stack.
+    ///
+    /// # Safety
+    /// `load` stays until this returns.
+    unsafe fn run_library(&mut self, load: *mut Load) -> Result<(), CmdError> {
+        let (lua, heap) = (self.functions.lua, self.functions.heap);
+        let mut chunk = ManuallyDrop::new(self.coroutine((lua, heap), 0)?);
+        (*heap).load = load;
+        state::show(lua, Globals::Loading);
+        let result = chunk.resume(());
+        (*heap).load = std::ptr::null_mut();
+        state::show(lua, Globals::Running);
+        let CoroutineResult::Return(status) = result else {
+            // Only running scripts are paused.
+            return Err(CmdError::err("The library was not loaded to its end"));
+        };
+        self.stack = Some(ManuallyDrop::into_inner(chunk).into_stack());
+        if status == 0 {
+            return Ok(());
+        }
+        let line = if ffi::lua_type(lua, -1) == ffi::LUA_TTABLE {
+            error_table(lua).line
+        } else {
+            [b"ERR ", bytes(lua, -1).unwrap_or_default()].concat()
+        };
+        Err(failed_with(b"Error registering functions: ", &line))
+    }
 }
 
-fn open() -> (*mut lua_State, *mut Heap) {
-    let heap = Box::into_raw(Box::new(Heap::new()));
-    // SAFETY: the heap is leaked until the state is closed.
-    let lua = unsafe { state::open(heap) };
-    assert!(!lua.is_null(), "memory for the interpreter of scripts");
-    (lua, heap)
+/// An error with its reason.
+fn failed_with(what: &[u8], reason: &[u8]) -> CmdError {
+    let reason = reason.split(|byte| *byte == 0).next().unwrap_or_default();
+    CmdError::err([what, reason].concat())
+}
+
+/// Pushes an array of strings.
+///
+/// # Safety
+/// Unguarded.
+unsafe fn push_array(lua: *mut lua_State, values: &[&[u8]]) {
+    let room = i32::try_from(values.len()).unwrap_or(0);
+    ffi::lua_createtable(lua, room, 0);
+    for (index, value) in (1..).zip(values) {
+        push(lua, value);
+        ffi::lua_rawseti_(lua, -2, index);
+    }
+}
+
+/// Pushes the function of a chunk; else gives the reason.
+///
+/// # Safety
+/// Nothing runs in the state.
+unsafe fn compile_on_top(
+    instance: &Instance,
+    chunk: &[u8],
+    name: &std::ffi::CStr,
+) -> Result<(), Vec<u8>> {
+    let (lua, heap) = (instance.lua, instance.heap);
+    (*heap).guarded = true;
+    let compiled = compile(lua, chunk, name);
+    (*heap).guarded = false;
+    if compiled {
+        return Ok(());
+    }
+    let reason = bytes(lua, -1).unwrap_or_default().to_vec();
+    ffi::lua_pop(lua, 1);
+    Err(reason)
 }
 
 /// The reply of a script that failed; what it raised is on the top.
@@ -341,14 +423,60 @@ impl Interpreter for Vm {
         sha.is_ok_and(|sha| self.scripts.contains_key(&sha))
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Option<Box<dyn Send>> {
         if self.active.is_some() {
-            return;
+            return None;
         }
-        self.close();
-        (self.lua, self.heap) = open();
-        self.scripts = HashMap::default();
+        let new = Instance::new(Purpose::Scripts);
+        let old = std::mem::replace(&mut *self.eval, new);
+        let scripts = std::mem::take(&mut self.scripts);
         (self.evals, self.body_bytes) = (0, 0);
+        Some(Box::new((old, scripts)))
+    }
+
+    fn load_library(
+        &mut self,
+        chunk: &[u8],
+        clock: &mut Clock,
+        limit: Duration,
+    ) -> Result<Vec<NewFunction>, CmdError> {
+        if self.active.is_some() {
+            return Err(CmdError::err(
+                "A library can't be loaded while a script runs",
+            ));
+        }
+        let deadline_ns = clock.now_ns().saturating_add(limit.as_nanos() as u64);
+        let mut load = Load::new(clock, deadline_ns);
+        let (lua, heap) = (self.functions.lua, self.functions.heap);
+        // SAFETY: nothing runs in the state; what runs is protected.
+        unsafe {
+            ffi::lua_settop(lua, bottom::COUNT);
+            let loaded = compile_on_top(&self.functions, chunk, c"@user_function")
+                .map_err(|reason| failed_with(b"Error compiling function: ", &reason))
+                .and_then(|()| self.run_library(&mut load));
+            self.clean(lua, heap);
+            if let Err(error) = loaded {
+                self.forget_functions(&mut load.functions.iter().map(|new| new.reference));
+                return Err(error);
+            }
+        }
+        Ok(load.functions)
+    }
+
+    fn forget_functions(&mut self, references: &mut dyn Iterator<Item = i32>) {
+        let lua = self.functions.lua;
+        for reference in references {
+            // SAFETY: sets a field of the registry, which does not raise.
+            unsafe { ffi::luaL_unref(lua, ffi::LUA_REGISTRYINDEX, reference) };
+        }
+    }
+
+    fn flush_functions(&mut self) -> Option<Box<dyn Send>> {
+        if self.active.is_some() {
+            return None;
+        }
+        let new = Instance::new(Purpose::Functions);
+        Some(Box::new(std::mem::replace(&mut *self.functions, new)))
     }
 
     fn flags(&self, script: &[u8], by_sha: bool) -> Option<ScriptFlags> {
@@ -361,8 +489,8 @@ impl Interpreter for Vm {
     fn figures(&self) -> ScriptFigures {
         const ENTRY_BYTES: usize = size_of::<Sha>() + size_of::<Compiled>();
         ScriptFigures {
-            // SAFETY: the heap lives as long as this.
-            vm_bytes: unsafe { (*self.heap).used },
+            vm_bytes: self.eval.used_bytes(),
+            functions_vm_bytes: self.functions.used_bytes(),
             scripts: self.scripts.len(),
             scripts_bytes: self.body_bytes + self.scripts.capacity() * ENTRY_BYTES,
         }
@@ -387,7 +515,39 @@ impl Interpreter for Vm {
     }
 }
 
+/// What begins to run.
+struct Chosen {
+    flags: ScriptFlags,
+    /// In the registry of its state.
+    function: i32,
+    name: String,
+}
+
 impl Vm {
+    /// The script of a call, compiled if need be.
+    fn script(&mut self, text: &[u8], source: ScriptSource) -> Result<Chosen, CmdError> {
+        let by_digest = source == ScriptSource::Digest;
+        let sha = if by_digest {
+            sha_given(text).ok_or_else(no_script)?
+        } else {
+            sha_of(text)
+        };
+        self.calls += 1;
+        if !self.scripts.contains_key(&sha) {
+            if by_digest {
+                return Err(no_script());
+            }
+            self.add(text, sha, false)?;
+        }
+        let script = self.scripts.get_mut(&sha).ok_or_else(no_script)?;
+        script.used = self.calls;
+        Ok(Chosen {
+            flags: script.flags,
+            function: script.function,
+            name: String::from_utf8_lossy(&sha).into_owned(),
+        })
+    }
+
     /// Makes the script of a call the active one.
     fn begin(
         &mut self,
@@ -396,24 +556,28 @@ impl Vm {
         argv: &[&[u8]],
         call: ScriptCall,
     ) -> Result<(), CmdError> {
-        let sha = if call.by_sha {
-            sha_given(argv[1]).ok_or_else(no_script)?
-        } else {
-            sha_of(argv[1])
-        };
-        self.calls += 1;
-        if !self.scripts.contains_key(&sha) {
-            if call.by_sha {
-                return Err(no_script());
+        let is_function = call.source == ScriptSource::Function;
+        let chosen = if is_function {
+            let function = server.functions.get(argv[1]).ok_or_else(no_function)?;
+            Chosen {
+                flags: function.flags,
+                function: function.reference,
+                name: String::from_utf8_lossy(&function.name).into_owned(),
             }
-            self.add(argv[1], sha, false)?;
-        }
-        let script = self.scripts.get_mut(&sha).ok_or_else(no_script)?;
-        script.used = self.calls;
-        let (flags, function) = (script.flags, script.function);
+        } else {
+            self.script(argv[1], call.source)?
+        };
+        let flags = chosen.flags;
         scripting::may_begin(server, flags, call.read_only)?;
         let (keys, args) = argv[3..].split_at(call.keys);
-        self.prepare(function, keys, args);
+        let (instance, args_given) = if is_function {
+            self.prepare_function(chosen.function, keys, args);
+            (&self.functions, 2)
+        } else {
+            self.prepare_script(chosen.function, keys, args);
+            (&self.eval, 0)
+        };
+        let (lua, heap) = (instance.lua, instance.heap);
         let state = ScriptState {
             client: id,
             db: server.client(id).db,
@@ -428,13 +592,19 @@ impl Vm {
             server: std::ptr::null_mut(),
             state,
             yielder: std::ptr::null(),
-            name: String::from_utf8_lossy(&sha).into_owned(),
+            name: chosen.name,
+            is_function,
             began_ns: server.clock.now_ns(),
             turn_ns: 0,
             slow: false,
         });
-        let script = ManuallyDrop::new(self.coroutine()?);
-        self.active = Some(Active { script, run });
+        let script = ManuallyDrop::new(self.coroutine((lua, heap), args_given)?);
+        self.active = Some(Active {
+            script,
+            run,
+            lua,
+            heap,
+        });
         Ok(())
     }
 }

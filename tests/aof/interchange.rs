@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::instance::{Instance, PROGRAM};
-use super::support::wait;
+use super::support::{Client, wait};
 
 /// Times that the directory changes hands.
 const ROUNDS: u64 = 6;
@@ -34,6 +34,37 @@ fn command(rng: &mut SmallRng) -> String {
     }
 }
 
+/// Changes the libraries of functions.
+fn change_libraries(c: &mut Client, rng: &mut SmallRng) {
+    let (name, number) = (rng.random_range(0..5), rng.random_range(0..1000));
+    let code = format!(
+        "#!lua name=lib{name}\nredis.register_function{{function_name='f{name}', \
+         callback=function() return {number} end, flags={{'no-writes'}}}}"
+    );
+    match rng.random_range(0..8) {
+        0 => drop(c.ask(&format!("FUNCTION DELETE lib{name}"))),
+        1 if number % 4 == 0 => c.check("FUNCTION FLUSH", "+OK"),
+        2 => {
+            c.command(&["FUNCTION", "DUMP"]);
+            let payload = c.reply_bytes()[1..].to_vec();
+            c.command(&[&b"FUNCTION"[..], b"RESTORE", &payload, b"REPLACE"]);
+            c.check_reply("+OK");
+        }
+        _ => {
+            c.command(&["FUNCTION", "LOAD", "REPLACE", &code]);
+            c.check_reply(&format!("$lib{name}"));
+        }
+    }
+}
+
+/// What a server holds: keys, and libraries in some order.
+fn contents(c: &mut Client) -> (String, Vec<u8>) {
+    c.command(&["FUNCTION", "LIST", "WITHCODE"]);
+    let mut libraries = c.reply_bytes();
+    libraries.sort_unstable();
+    (c.ask("DEBUG DIGEST"), libraries)
+}
+
 #[test]
 fn logs_go_back_and_forth() {
     if Command::new("redis-server")
@@ -57,7 +88,7 @@ fn logs_go_back_and_forth() {
             };
             let server = Instance::start_program(&[program], dir.path(), &args);
             let mut client = server.connect();
-            let loaded = client.ask("DEBUG DIGEST");
+            let loaded = contents(&mut client);
             assert_eq!(
                 *digest.get_or_insert_with(|| loaded.clone()),
                 loaded,
@@ -71,11 +102,14 @@ fn logs_go_back_and_forth() {
                 client.ask(&command(&mut rng));
                 client.ask(&command(&mut rng));
                 client.ask("EXEC");
+                if step % 50 == 0 {
+                    change_libraries(&mut client, &mut rng);
+                }
             }
             wait("the end of the rewrite", || {
                 (server.figure("aof_rewrite_in_progress") == "0").then_some(())
             });
-            digest = Some(client.ask("DEBUG DIGEST"));
+            digest = Some(contents(&mut client));
             server.kill();
         }
     }

@@ -4,6 +4,8 @@ mod acl;
 mod bitmap;
 mod connection;
 mod dump;
+mod function_oracle;
+mod functions;
 mod generic;
 mod geo;
 mod hash;

@@ -7,6 +7,7 @@
 //! Skips itself, and says so, where no redis-server 7.0.15 is installed.
 
 mod files;
+mod functions;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;

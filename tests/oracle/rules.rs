@@ -106,6 +106,18 @@ pub const EXCLUDED: &[(&str, &str)] = &[
         "tests/commands/script_oracle.rs compares scripts",
     ),
     ("failover", "needs replication"),
+    (
+        "fcall",
+        "tests/commands/function_oracle.rs compares functions",
+    ),
+    (
+        "fcall_ro",
+        "tests/commands/function_oracle.rs compares functions",
+    ),
+    (
+        "function",
+        "tests/commands/function_oracle.rs compares functions",
+    ),
     ("info", "figures of this server"),
     ("lastsave", "the time of the start"),
     ("latency", "measured times"),

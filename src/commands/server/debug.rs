@@ -401,10 +401,7 @@ fn aof_flush_sleep(server: &mut Server, client: ClientId, args: &mut Args<'_>) -
 
 fn loadaof(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult {
     server.settle_aof();
-    let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
-    for index in indexes {
-        server.keyspace.flush(index, false);
-    }
+    forget_data(server)?;
     let replayed = match server.hooks.replay {
         Some(replay) => replay(server),
         None => Ok(()),
@@ -418,6 +415,15 @@ fn loadaof(server: &mut Server, client: ClientId, _: &mut Args<'_>) -> CmdResult
     server.stats.dirty = 0;
     tracing::warn!("Append Only File loaded by DEBUG LOADAOF");
     ok(server, client)
+}
+
+/// Forgets all that a file holds: keys and functions.
+fn forget_data(server: &mut Server) -> Result<(), CmdError> {
+    let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
+    for index in indexes {
+        server.keyspace.flush(index, false);
+    }
+    server.flush_libraries(false)
 }
 
 fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
@@ -442,15 +448,12 @@ fn reload(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResu
             .map_err(|_| CmdError::line(b"ERR".to_vec()))?;
     }
     if flush {
-        let indexes: Vec<_> = server.keyspace.dbs().map(|(index, _)| index).collect();
-        for index in indexes {
-            server.keyspace.flush(index, false);
-        }
+        forget_data(server)?;
     }
     let limits = crate::commands::generic::dump::limits(&server.config);
     server
         .reload(limits, options)
-        .map_err(|_| CmdError::err("Error trying to load the RDB dump, check server logs."))?;
+        .map_err(|_| CmdError::err("Error trying to load the RDB dump"))?;
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     ok(server, client)
 }

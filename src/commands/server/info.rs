@@ -237,7 +237,7 @@ fn memory_section(server: &Server, overview: &Overview, fields: &mut Fields) {
     fields.add("lazyfreed_objects", lazyfree.freed());
 }
 
-/// Fields about scripts and functions; there are no functions yet.
+/// Fields about scripts and functions.
 fn scripts_memory(server: &Server, fields: &mut Fields) {
     let scripts = server.script_figures();
     fields.add("used_memory_lua", scripts.vm_bytes);
@@ -245,12 +245,16 @@ fn scripts_memory(server: &Server, fields: &mut Fields) {
     fields.add("used_memory_lua_human", human(scripts.vm_bytes as u64));
     fields.add("used_memory_scripts_eval", scripts.scripts_bytes);
     fields.add("number_of_cached_scripts", scripts.scripts);
-    fields.add("number_of_functions", 0);
-    fields.add("number_of_libraries", 0);
-    fields.add("used_memory_vm_functions", 0);
-    fields.add_bytes("used_memory_vm_total", scripts.vm_bytes as u64);
-    fields.add("used_memory_functions", 0);
-    fields.add_bytes("used_memory_scripts", scripts.scripts_bytes as u64);
+    let functions = &server.functions;
+    let functions_bytes = functions.memory_bytes();
+    fields.add("number_of_functions", functions.len());
+    fields.add("number_of_libraries", functions.libraries().len());
+    fields.add("used_memory_vm_functions", scripts.functions_vm_bytes);
+    let vm_bytes = scripts.vm_bytes + scripts.functions_vm_bytes;
+    fields.add_bytes("used_memory_vm_total", vm_bytes as u64);
+    fields.add("used_memory_functions", functions_bytes);
+    let scripts_bytes = scripts.scripts_bytes + functions_bytes;
+    fields.add_bytes("used_memory_scripts", scripts_bytes as u64);
 }
 
 fn cpu_section(server: &Server, _: &Overview, fields: &mut Fields) {

@@ -104,6 +104,8 @@ pub struct Overview {
     pub clients_replicas: u64,
     /// Bytes of the texts of scripts.
     pub scripts: u64,
+    /// Bytes of the libraries of functions.
+    pub functions: u64,
     /// Bytes of the buffer of the append-only file.
     pub aof_buffer: u64,
     /// Figures of the allocator.
@@ -131,6 +133,7 @@ impl Overview {
             clients_normal: stats.clients.bytes(ClientKind::Normal.index()),
             clients_replicas: stats.clients.bytes(ClientKind::Replica.index()),
             scripts: server.script_figures().scripts_bytes as u64,
+            functions: server.functions.memory_bytes() as u64,
             aof_buffer: server.aof.buffer_capacity() as u64,
             allocator,
             // What the allocator holds is the best guess where the system
@@ -148,6 +151,7 @@ impl Overview {
             .sum();
         self.startup
             + self.scripts
+            + self.functions
             + self.clients_normal
             + self.clients_replicas
             + self.aof_buffer
@@ -267,7 +271,7 @@ fn memory_stats(server: &mut Server, id: ClientId, _: Args<'_>) -> CmdResult {
         ("cluster.links", 0),
         ("aof.buffer", overview.aof_buffer),
         ("lua.caches", overview.scripts),
-        ("functions.caches", 0),
+        ("functions.caches", overview.functions),
     ];
     let allocator = overview.allocator;
     let after = [

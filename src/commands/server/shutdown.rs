@@ -65,10 +65,7 @@ fn shutdown(server: &mut Server, client: ClientId, args: Args<'_>) -> CmdResult 
             REPLIED
         }
         Wish::Abort => Err(CmdError::err("No shutdown in progress.")),
-        Wish::Stop(request) if server.is_busy() && !request.nosave => Err(CmdError::coded(
-            "BUSY",
-            "Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-        )),
+        Wish::Stop(request) if server.is_busy() && !request.nosave => Err(server.busy()),
         Wish::Stop(request) => match server.begin_shutdown(request) {
             // The end of the connection is the reply.
             Ok(()) | Err(ShutdownError::InProgress) => {
