@@ -28,6 +28,7 @@ pub use node::{Node, NodeView};
 use std::ops::Range;
 
 use crate::encoding::listpack::{Item, Listpack};
+use crate::util::relocate::Mover;
 use nodes::{Nodes, Place};
 
 /// Listpack bytes that `list-max-listpack-size` -1 to -5 stand for.
@@ -161,6 +162,12 @@ impl Quicklist {
     /// From which length on a text has a node of its own, for what comes.
     pub fn set_plain_from(&mut self, bytes: usize) {
         self.limits.plain_from_bytes = bytes;
+    }
+
+    /// Gives the nodes from the one at `chunk` on to the mover, some at once;
+    /// the number of nodes that were looked at, none behind the last.
+    pub fn relocate(&mut self, chunk: usize, mover: &mut Mover) -> Option<usize> {
+        self.nodes.relocate(chunk, mover)
     }
 
     /// Number of elements.

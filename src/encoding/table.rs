@@ -22,6 +22,7 @@
 #![allow(unsafe_code)]
 
 mod frozen;
+mod relocate;
 mod shard;
 
 use std::hash::{BuildHasher, Hasher};
@@ -611,12 +612,7 @@ impl<E: Element> Table<E> {
         visit_home(shard, home, |word| {
             visit(prefix | (word >> 48 << 48 >> depth), known_bits, word);
         });
-        // The first position that belongs to the next bucket.
-        let buckets = shard.buckets() as u64;
-        let next = ((home as u64 + 1) << 16).div_ceil(buckets);
-        let step = u128::from(next) << (48 - depth);
-        let bound = u128::from(prefix) + step;
-        (bound >> 16) as u64 & (u64::MAX >> 16)
+        Table::<E>::bound_after(shard, bound, home)
     }
 
     /// Asks for the elements of a bucket a little behind the one at a cursor.

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::util::relocate::Mover;
+
 /// A string outside the entry. Big ones that arrived in one piece are shared
 /// with the connection and the replies; edited ones own a growing buffer.
 pub enum StrBuf {
@@ -51,6 +53,19 @@ impl StrBuf {
         match self {
             StrBuf::Shared(bytes) => bytes.clone(),
             StrBuf::Owned(_) => unreachable!("made shared above"),
+        }
+    }
+
+    /// Gives its memory to the mover, unless a reply holds it too.
+    pub fn relocate(&mut self, mover: &mut Mover) {
+        match self {
+            StrBuf::Owned(bytes) => mover.vec(bytes),
+            StrBuf::Shared(bytes) if bytes.is_unique() => {
+                let mut owned = Vec::from(std::mem::take(bytes));
+                mover.vec(&mut owned);
+                *bytes = Bytes::from(owned);
+            }
+            StrBuf::Shared(_) => {}
         }
     }
 

@@ -4,6 +4,7 @@ use super::Limits;
 use super::dense::Dense;
 use crate::encoding::listpack::{Item, Listpack, ListpackDeque, ListpackRef};
 use crate::util::lzf;
+use crate::util::relocate::Mover;
 
 /// Shorter listpacks are not compressed.
 const COMPRESS_FROM_BYTES: usize = 48;
@@ -48,6 +49,16 @@ impl Node {
         let mut packed = ListpackDeque::new();
         packed.push_back(text);
         Node::Packed(packed)
+    }
+
+    /// Gives its memory to the mover.
+    pub(super) fn relocate(&mut self, mover: &mut Mover) {
+        match self {
+            Node::Packed(packed) => packed.relocate(mover),
+            Node::Plain(text) => mover.vec(text),
+            Node::Dense(dense) => dense.relocate(mover),
+            Node::Compressed { bytes, .. } => mover.slice(bytes),
+        }
     }
 
     /// Number of elements.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::node::Node;
+use crate::util::relocate::Mover;
 
 /// Nodes in a chunk.
 const CHUNK_NODES: usize = 64;
@@ -309,6 +310,20 @@ impl Nodes {
             chunk.nodes.append(&mut next.nodes);
             chunk.items += next.items;
         }
+    }
+
+    /// Gives the nodes of a chunk to the mover, unless a copy shares them; the
+    /// number of nodes, none behind the last chunk.
+    pub(super) fn relocate(&mut self, chunk: usize, mover: &mut Mover) -> Option<usize> {
+        let chunk = self.chunks.get_mut(chunk)?;
+        let count = chunk.nodes.len();
+        if let Some(chunk) = Arc::get_mut(chunk) {
+            let mut nodes = Vec::from(std::mem::take(&mut chunk.nodes));
+            mover.vec(&mut nodes);
+            nodes.iter_mut().for_each(|node| node.relocate(mover));
+            chunk.nodes = nodes.into();
+        }
+        Some(count)
     }
 
     /// Bytes on the heap beside those of the nodes.

@@ -13,6 +13,7 @@
 
 use super::StreamId;
 use crate::encoding::listpack::{self, Item, Listpack, ListpackRef};
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 /// The entry is deleted.
@@ -36,6 +37,13 @@ pub struct StreamLimits {
 /// A run of entries; it is shared with snapshots and copies.
 #[derive(Clone, Debug)]
 pub struct Block(Listpack);
+
+impl Block {
+    /// Gives its memory to the mover.
+    pub(super) fn relocate(&mut self, mover: &mut Mover) {
+        self.0.relocate(mover);
+    }
+}
 
 /// What the master entry says, and where it ends.
 #[derive(Clone, Copy)]

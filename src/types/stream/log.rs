@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::StreamId;
 use super::block::{BLOCK_BYTES_MAX, Backward, Block, Entry, Forward, StreamLimits};
+use crate::util::relocate::Mover;
 
 /// Why an entry cannot be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +65,23 @@ impl Log {
     /// The blocks, by the ID that their entries count from.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = (StreamId, &Block)> {
         self.blocks.iter().map(|(id, block)| (*id, &**block))
+    }
+
+    /// Gives up to `count` blocks from an ID on to the mover, but those that
+    /// others share; the ID to go on with, none behind the last.
+    pub fn relocate(
+        &mut self,
+        from: StreamId,
+        count: usize,
+        mover: &mut Mover,
+    ) -> Option<StreamId> {
+        let mut blocks = self.blocks.range_mut(from..);
+        for (_, block) in blocks.by_ref().take(count) {
+            if let Some(block) = Arc::get_mut(block) {
+                block.relocate(mover);
+            }
+        }
+        blocks.next().map(|(id, _)| *id)
     }
 
     /// The ID that a new entry would get; none when there is no more.
