@@ -4,6 +4,7 @@
 use super::client::ClientId;
 use super::server::Server;
 use crate::command::ctx::{CmdError, CmdResult};
+use crate::util::relocate::Mover;
 
 /// What EVAL and its kin are to run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +68,9 @@ pub trait Interpreter: Send {
     fn flags(&self, script: &[u8], by_sha: bool) -> Option<ScriptFlags>;
     /// Figures for INFO.
     fn figures(&self) -> ScriptFigures;
+    /// Gives the texts of up to `count` scripts to the mover, `from` having
+    /// been gone through; whether there are more.
+    fn relocate(&mut self, from: usize, count: usize, mover: &mut Mover) -> bool;
     /// Runs a script for a client; `argv` is the whole call.
     fn run(
         &mut self,

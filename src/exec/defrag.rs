@@ -18,9 +18,18 @@ const CREDIT_MAX: Duration = Duration::from_millis(10);
 /// How often fragmentation is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often while loading keeps everybody waiting, when much can happen in a
+/// second.
+const LOOK_EVERY_LOADING: Duration = Duration::from_millis(100);
+/// Scripts that are gone through between two looks at the clock.
+const SCRIPTS: usize = 512;
+
 /// What defragmentation keeps between slices.
 pub struct Defrag {
     round: Option<Round>,
+    /// The databases are through, and so many scripts.
+    scripts: Option<usize>,
+    look_every: Duration,
     began: Instant,
     began_hits: u64,
     credit: Duration,
@@ -33,6 +42,8 @@ impl Default for Defrag {
         let now = Instant::now();
         Defrag {
             round: None,
+            scripts: None,
+            look_every: LOOK_EVERY,
             began: now,
             began_hits: 0,
             credit: Duration::ZERO,
@@ -60,6 +71,24 @@ impl Fragmentation {
 }
 
 impl Defrag {
+    /// For a load that keeps everybody waiting.
+    pub fn while_loading() -> Defrag {
+        Defrag {
+            look_every: LOOK_EVERY_LOADING,
+            ..Defrag::default()
+        }
+    }
+
+    /// As many slices as there is credit for.
+    pub fn catch_up(&mut self, server: &mut Server) {
+        while self.run(server).is_some_and(|due| due <= Instant::now()) {}
+    }
+
+    /// Ends the work, done or not.
+    pub fn end(mut self, server: &mut Server) {
+        self.stop(server);
+    }
+
     /// A slice, if there is something to do and credit for it; when to come
     /// again, if it is before the next run of cron.
     pub fn run(&mut self, server: &mut Server) -> Option<Instant> {
@@ -68,7 +97,7 @@ impl Defrag {
             self.stop(server);
             return None;
         }
-        let is_time = |looked: Instant| now.duration_since(looked) >= LOOK_EVERY;
+        let is_time = |looked: Instant| now.duration_since(looked) >= self.look_every;
         if self.looked.is_none_or(is_time) {
             self.looked = Some(now);
             self.decide(server);
@@ -109,14 +138,13 @@ impl Defrag {
         let part = ((found.percent - lower) / (upper - lower).max(1.0)).clamp(0.0, 1.0);
         let effort = f64::from(least) + part * (f64::from(most) - f64::from(least));
         let percent = (effort as u32).clamp(least.min(most), most.max(least));
-        if percent <= running {
-            return;
+        if percent > running {
+            let (waste, bytes) = (found.percent, found.bytes);
+            tracing::debug!(
+                "Starting active defrag, frag={waste:.0}%, frag_bytes={bytes}, cpu={percent}%"
+            );
+            server.stats.defrag.running_percent = percent;
         }
-        let (waste, bytes) = (found.percent, found.bytes);
-        tracing::debug!(
-            "Starting active defrag, frag={waste:.0}%, frag_bytes={bytes}, cpu={percent}%"
-        );
-        server.stats.defrag.running_percent = percent;
         if self.round.is_none() {
             self.round = Some(Round::default());
             (self.began, self.credited) = (Instant::now(), Instant::now());
@@ -132,7 +160,21 @@ impl Defrag {
         };
         let fields_max = usize::try_from(server.config.active_defrag_max_scan_fields);
         let fields_max = fields_max.unwrap_or(usize::MAX);
-        let done = round.step(&mut server.keyspace, SLICE, fields_max);
+        let mut done = false;
+        if self.scripts.is_none() && round.step(&mut server.keyspace, SLICE, fields_max) {
+            self.scripts = Some(0);
+        }
+        if let Some(from) = &mut self.scripts {
+            let interpreter = &mut server.scripts.interpreter;
+            let mut go_on = |from, mover: &mut _| {
+                let interpreter = interpreter.as_mut();
+                interpreter.is_some_and(|scripts| scripts.relocate(from, SCRIPTS, mover))
+            };
+            while !done && start.elapsed() < SLICE {
+                done = !go_on(*from, &mut round.mover);
+                *from += SCRIPTS;
+            }
+        }
         let stats = &mut server.stats.defrag;
         let mover = std::mem::take(&mut round.mover);
         stats.hits += mover.hits;
@@ -162,7 +204,7 @@ impl Defrag {
     }
 
     fn stop(&mut self, server: &mut Server) {
-        self.round = None;
+        (self.round, self.scripts) = (None, None);
         let (stats, now_ns) = (&mut server.stats.defrag, server.now_ns);
         stats.running_percent = 0;
         if let Some(since_ns) = stats.since_ns.take() {
