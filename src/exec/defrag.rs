@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often while loading keeps everybody waiting, when much can happen in a
 /// second.
 const LOOK_EVERY_LOADING: Duration = Duration::from_millis(100);
+/// A round that is over sooner counts as running until then, for whoever polls
+/// INFO. Redis: each of the 16 databases has a run of cron of its own.
+const ROUND_MIN: Duration = Duration::from_millis(250);
 /// Scripts that are gone through between two looks at the clock.
 const SCRIPTS: usize = 512;
 
@@ -29,6 +32,8 @@ pub struct Defrag {
     round: Option<Round>,
     /// The databases are through, and so many scripts.
     scripts: Option<usize>,
+    /// All is through.
+    over: bool,
     look_every: Duration,
     began: Instant,
     began_hits: u64,
@@ -43,6 +48,7 @@ impl Default for Defrag {
         Defrag {
             round: None,
             scripts: None,
+            over: false,
             look_every: LOOK_EVERY,
             began: now,
             began_hits: 0,
@@ -109,7 +115,13 @@ impl Defrag {
         let elapsed = now.duration_since(self.credited);
         self.credited = now;
         self.credit = (self.credit + elapsed * percent / 100).min(CREDIT_MAX);
-        if self.credit >= SLICE {
+        if self.over {
+            let ends = self.began + ROUND_MIN;
+            if now < ends && !server.stats.persistence.loading {
+                return Some(ends);
+            }
+            self.finish(server);
+        } else if self.credit >= SLICE {
             let spent = self.slice(server, now);
             self.credit = self.credit.saturating_sub(spent);
         }
@@ -181,19 +193,7 @@ impl Defrag {
         stats.misses += mover.misses;
         stats.key_hits += std::mem::take(&mut round.key_hits);
         stats.key_misses += std::mem::take(&mut round.key_misses);
-        if done {
-            let found = Fragmentation::now();
-            tracing::debug!(
-                "Active defrag done in {}ms, reallocated={}, frag={:.0}%, frag_bytes={}",
-                self.began.elapsed().as_millis(),
-                server.stats.defrag.hits - self.began_hits.min(server.stats.defrag.hits),
-                found.percent,
-                found.bytes
-            );
-            self.stop(server);
-            // If another round is needed it starts right away.
-            self.decide(server);
-        }
+        self.over = done;
         let spent = start.elapsed();
         let threshold_ms = server.config.latency_monitor_threshold_ms;
         let now_s = server.keyspace.now_ms / 1000;
@@ -203,8 +203,22 @@ impl Defrag {
         spent
     }
 
+    fn finish(&mut self, server: &mut Server) {
+        let found = Fragmentation::now();
+        tracing::debug!(
+            "Active defrag done in {}ms, reallocated={}, frag={:.0}%, frag_bytes={}",
+            self.began.elapsed().as_millis(),
+            server.stats.defrag.hits.saturating_sub(self.began_hits),
+            found.percent,
+            found.bytes
+        );
+        self.stop(server);
+        // If another round is needed it starts right away.
+        self.decide(server);
+    }
+
     fn stop(&mut self, server: &mut Server) {
-        (self.round, self.scripts) = (None, None);
+        (self.round, self.scripts, self.over) = (None, None, false);
         let (stats, now_ns) = (&mut server.stats.defrag, server.now_ns);
         stats.running_percent = 0;
         if let Some(since_ns) = stats.since_ns.take() {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::util::relocate::Mover;
+use crate::util::size_class::size_class;
 
 /// A string outside the entry. Big ones that arrived in one piece are shared
 /// with the connection and the replies; edited ones own a growing buffer.
@@ -72,8 +73,8 @@ impl StrBuf {
     /// Heap bytes held.
     pub fn heap_bytes(&self) -> usize {
         match self {
-            StrBuf::Owned(bytes) => bytes.capacity(),
-            StrBuf::Shared(bytes) => bytes.len(),
+            StrBuf::Owned(bytes) => size_class(bytes.capacity()),
+            StrBuf::Shared(bytes) => size_class(bytes.len()),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::node::Node;
 use crate::util::relocate::Mover;
+use crate::util::size_class::size_class;
 
 /// Nodes in a chunk.
 const CHUNK_NODES: usize = 64;
@@ -328,10 +329,11 @@ impl Nodes {
 
     /// Bytes on the heap beside those of the nodes.
     pub(super) fn overhead_bytes(&self) -> usize {
-        let nodes: usize = self.chunks.iter().map(|chunk| chunk.nodes.capacity()).sum();
-        nodes * size_of::<Node>()
-            + self.chunks.len() * (size_of::<Chunk>() + 16)
-            + self.chunks.capacity() * size_of::<Arc<Chunk>>()
+        let chunks = self.chunks.iter();
+        let nodes = chunks.map(|chunk| size_class(chunk.nodes.capacity() * size_of::<Node>()));
+        nodes.sum::<usize>()
+            + self.chunks.len() * size_class(size_of::<Chunk>() + 16)
+            + size_class(self.chunks.capacity() * size_of::<Arc<Chunk>>())
     }
 
     /// Panics where a count is wrong or a node is empty.

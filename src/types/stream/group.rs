@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Log, StreamId};
+use crate::util::size_class::{size_class, tree_bytes};
 
 /// A consumer within its group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +67,20 @@ impl Group {
     /// What is not acknowledged, of all consumers.
     pub fn pending(&self) -> &BTreeMap<StreamId, Pending> {
         &self.pending
+    }
+
+    /// Bytes on the heap, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let consumers = self.consumers.iter().flatten().map(|consumer| {
+            // Its name is a key, too.
+            2 * size_class(consumer.name.len())
+                + tree_bytes(consumer.pending.len(), size_of::<StreamId>())
+        });
+        consumers.sum::<usize>()
+            + tree_bytes(self.pending.len(), size_of::<(StreamId, Pending)>())
+            + tree_bytes(self.names.len(), size_of::<(Box<[u8]>, ConsumerId)>())
+            + size_class(self.consumers.capacity() * size_of::<Option<Consumer>>())
+            + size_class(self.free.capacity() * size_of::<usize>())
     }
 
     /// Number of consumers.

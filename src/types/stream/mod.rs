@@ -17,6 +17,7 @@ pub use id::{IdText, StreamId};
 pub use log::{AddError, Log, NewId, Range, RangeBack, Trim};
 
 use super::{Collection, Object, Packed, Type};
+use crate::util::size_class::{size_class, tree_bytes};
 
 /// Groups by name.
 pub type Groups = BTreeMap<Box<[u8]>, Group>;
@@ -87,12 +88,6 @@ impl Stream {
     }
 }
 
-/// Bytes of a pending entry in the trees of a group and of a consumer, which
-/// are two thirds full, about.
-const PENDING_BYTES: usize = (40 + 16) * 3 / 2;
-/// Bytes of a block in the map of blocks, in the same way.
-const BLOCK_BYTES: usize = 24 * 3 / 2;
-
 impl Collection for Stream {
     const TYPE: Type = Type::Stream;
     type Ref<'a> = &'a Stream;
@@ -148,16 +143,16 @@ impl Collection for Stream {
         let blocks = &self.log.blocks;
         let sampled = blocks.values().take(samples);
         let (count, bytes) = sampled.fold((0, 0), |(count, sum), block| {
-            (count + 1, sum + block.heap_bytes() + BLOCK_BYTES)
+            (count + 1, sum + block.heap_bytes())
         });
         let scaled = (bytes as u128 * blocks.len() as u128).checked_div(count);
-        let groups = self.groups.values().map(|group| {
-            let consumers = group
-                .consumers()
-                .map(|(_, consumer)| size_of::<Consumer>() + 2 * consumer.name().len());
-            size_of::<Group>() + group.pending().len() * PENDING_BYTES + consumers.sum::<usize>()
-        });
-        size_of::<Stream>() + scaled.unwrap_or(0) as usize + groups.sum::<usize>()
+        let groups = self.groups.iter();
+        let groups = groups.map(|(name, group)| size_class(name.len()) + group.heap_bytes());
+        size_class(size_of::<Stream>())
+            + scaled.unwrap_or(0) as usize
+            + tree_bytes(blocks.len(), size_of::<(StreamId, Arc<Block>)>())
+            + tree_bytes(self.groups.len(), size_of::<(Box<[u8]>, Group)>())
+            + groups.sum::<usize>()
     }
 
     fn free_effort(&self) -> usize {
