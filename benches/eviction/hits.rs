@@ -166,7 +166,12 @@ struct Case {
 }
 
 fn run(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<f64> {
-    let arguments = ["--maxmemory-policy", case.policy, "--maxmemory-samples", "5"];
+    let arguments = [
+        "--maxmemory-policy",
+        case.policy,
+        "--maxmemory-samples",
+        "5",
+    ];
     let cores = &options.common.server_core;
     let server = Server::start(&specs[case.server], cores, &arguments)?;
     let mut client = Client::connect(&server)?;

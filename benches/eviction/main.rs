@@ -181,7 +181,12 @@ fn set_turn(
     pipeline: u16,
     round: u32,
 ) -> Result<Turn> {
-    let limit = ["--maxmemory", &options.maxmemory, "--maxmemory-policy", policy];
+    let limit = [
+        "--maxmemory",
+        &options.maxmemory,
+        "--maxmemory-policy",
+        policy,
+    ];
     let server = Server::start(spec, &options.common.server_core, &limit)?;
     let set = Request::set(VALUE_BYTES);
     let mut filling = Load::connect(server.address(), FILL_CONNECTIONS)?;
@@ -201,7 +206,13 @@ fn set_turn(
     };
     let pipeline = usize::from(pipeline);
     let seconds = |share: f64| Until::Elapsed(Duration::from_secs_f64(options.seconds * share));
-    load.run(&set, pipeline, &mut keys, seconds(WARM_UP), &mut latencies())?;
+    load.run(
+        &set,
+        pipeline,
+        &mut keys,
+        seconds(WARM_UP),
+        &mut latencies(),
+    )?;
     let (cpu, mut latencies) = (server.cpu_time()?, latencies());
     let run = load.run(&set, pipeline, &mut keys, seconds(1.0), &mut latencies)?;
     let spent = server.cpu_time()? - cpu;

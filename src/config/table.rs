@@ -140,7 +140,7 @@ directives! {
     oom_score_adj_values: [i32; 3] = [0, 200, 800],
         "oom-score-adj-values" special(special::OOM_SCORE_ADJ_VALUES) MULTI => OomScore;
     /// Turn transparent huge pages off for this process.
-    disable_thp: bool = true, "disable-thp" yes_no() IMMUTABLE | LATER;
+    disable_thp: bool = true, "disable-thp" yes_no() IMMUTABLE;
     /// Log where the server hangs for longer than this; 0: off.
     watchdog_period_ms: u32 = 0, "watchdog-period" int(0, i32::MAX) HIDDEN => Watchdog;
     /// Processors of the server and its I/O threads.
@@ -443,5 +443,5 @@ directives! {
     active_defrag_max_scan_fields: u64 = 1000,
         "active-defrag-max-scan-fields" int(1, i64::MAX) 0;
     /// The allocator gives memory back in threads of its own.
-    jemalloc_bg_thread: bool = true, "jemalloc-bg-thread" yes_no() LATER => AllocatorThreads;
+    jemalloc_bg_thread: bool = true, "jemalloc-bg-thread" yes_no() 0 => AllocatorThreads;
 }

@@ -61,10 +61,9 @@ fn make_room_now(server: &mut Server) {
     }
 }
 
-/// Bytes above the limit. What waits to be written to the log does not count:
-/// it would grow with each key that is evicted.
+/// Bytes above the limit.
 fn excess_bytes(server: &Server) -> u64 {
-    let used = used::bytes().saturating_sub(server.aof.buffer_capacity() as u64);
+    let used = used::bytes().saturating_sub(server.not_counted_for_eviction());
     used.saturating_sub(server.config.maxmemory_bytes)
 }
 

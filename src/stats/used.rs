@@ -6,7 +6,7 @@
 //! and what lies between, are made up for when the allocator itself is asked.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 
@@ -46,6 +46,20 @@ pub fn bytes() -> u64 {
     publish();
     let sum = PUBLISHED.load(Ordering::Relaxed) + OTHERS.load(Ordering::Relaxed);
     u64::try_from(sum).unwrap_or(0)
+}
+
+/// Bytes of idle buffers that threads keep for replies.
+static IDLE: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread's idle buffers have so many bytes now, and had so many before.
+pub fn note_idle(before: usize, now: usize) {
+    // Wraps back when all is summed up.
+    IDLE.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+}
+
+/// Bytes of idle buffers.
+pub fn idle_bytes() -> u64 {
+    IDLE.load(Ordering::Relaxed) as u64
 }
 
 /// Sets the figure right by the allocator's own.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::stream::Stream;
 use crate::engine::{ClientId, Closing};
 use crate::resp::{Chunk, LENT_BYTES_MAX, Limits, Parser, ProtocolError, Request};
+use crate::stats::used;
 
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -271,7 +272,7 @@ impl Conn {
     ///
     /// # Errors
     /// Of the socket.
-    pub fn flush(&mut self, pool: &mut Vec<Vec<u8>>) -> io::Result<usize> {
+    pub fn flush(&mut self, pool: &mut Pool) -> io::Result<usize> {
         let mut total = 0;
         while self.out_bytes > 0 && total < WRITE_BYTES_MAX {
             match self.write_some() {
@@ -305,7 +306,7 @@ impl Conn {
         self.stream.write(&slices[..count])
     }
 
-    fn advance(&mut self, mut count: usize, pool: &mut Vec<Vec<u8>>) {
+    fn advance(&mut self, mut count: usize, pool: &mut Pool) {
         self.out_bytes -= count;
         while let Some(chunk) = self.out.front() {
             let left = chunk.as_slice().len() - self.out_written;
@@ -316,7 +317,7 @@ impl Conn {
             count -= left;
             self.out_written = 0;
             if let Some(Chunk::Owned(buf)) = self.out.pop_front() {
-                keep(buf, pool);
+                pool.keep(buf);
             }
         }
     }
@@ -339,16 +340,43 @@ const POOL_BUFFERS_MAX: usize = 256;
 /// Smallest and largest reply buffers worth keeping, bytes.
 const POOL_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 1024..=LENT_BYTES_MAX;
 
-/// A reply buffer from the pool, or a fresh one.
-pub(super) fn buffer(pool: &mut Vec<Vec<u8>>) -> Vec<u8> {
-    pool.pop()
-        .unwrap_or_else(|| Vec::with_capacity(*POOL_BUFFER_BYTES.start()))
+/// Idle reply buffers of a thread.
+#[derive(Default)]
+pub struct Pool {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+    /// What was told of the bytes.
+    told: usize,
 }
 
-/// Keeps a reply buffer for another client.
-pub(super) fn keep(mut buf: Vec<u8>, pool: &mut Vec<Vec<u8>>) {
-    if pool.len() < POOL_BUFFERS_MAX && POOL_BUFFER_BYTES.contains(&buf.capacity()) {
-        buf.clear();
-        pool.push(buf);
+impl Pool {
+    /// A reply buffer, kept or fresh.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        match self.buffers.pop() {
+            Some(buf) => {
+                self.bytes -= buf.capacity();
+                buf
+            }
+            None => Vec::with_capacity(*POOL_BUFFER_BYTES.start()),
+        }
+    }
+
+    /// Keeps a reply buffer for another client.
+    pub(super) fn keep(&mut self, mut buf: Vec<u8>) {
+        let fits = POOL_BUFFER_BYTES.contains(&buf.capacity());
+        if fits && self.buffers.len() < POOL_BUFFERS_MAX {
+            buf.clear();
+            self.bytes += buf.capacity();
+            self.buffers.push(buf);
+        }
+    }
+
+    /// Tells how much it has, by which eviction does not go: messages of one
+    /// would lead to the next.
+    pub(super) fn publish(&mut self) {
+        if self.bytes != self.told {
+            used::note_idle(self.told, self.bytes);
+            self.told = self.bytes;
+        }
     }
 }
