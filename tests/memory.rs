@@ -77,10 +77,10 @@ fn set(key: &str, bytes: usize) -> Vec<Vec<String>> {
 }
 
 const FORMS: &[Form] = &[
-    form("an integer", "int", 8000, |key, n| {
+    form("an integer", "int", 30_000, |key, n| {
         vec![words(&["SET", key, &n.to_string()])]
     }),
-    form("a short string", "embstr", 8000, |key, _| set(key, 20)),
+    form("a short string", "embstr", 20_000, |key, _| set(key, 20)),
     form("a string in the entry", "raw", 4000, |key, _| {
         set(key, 1000)
     }),
@@ -101,7 +101,7 @@ const FORMS: &[Form] = &[
         let element = |n: usize| vec![n.to_string()];
         vec![many("PFADD", key, (0..1000).map(element))]
     }),
-    form("an expiring string", "embstr", 8000, |key, _| {
+    form("an expiring string", "embstr", 20_000, |key, _| {
         vec![words(&["SET", key, "vvvvvvvvvvvvvvvvvvvv", "EX", "10000"])]
     }),
     form("a short list", "quicklist", 5000, |key, _| {

@@ -16,11 +16,13 @@ use super::support::server::{Server, ServerSpec};
 use super::{Options, VALUE_BYTES};
 
 /// Keys that a trace reads.
-const KEYS: usize = 20_000;
+const KEYS: usize = 40_000;
 /// Sizes of the cache, as parts of that.
 const SIZES: [f64; 4] = [0.05, 0.1, 0.2, 0.4];
 /// How unevenly keys are read.
 const ZIPF: f64 = 0.9;
+/// How often a limit is tried.
+const TRIES: usize = 8;
 /// Reads sent at a time.
 const BATCH: usize = 20;
 /// Keys of a scan, read once in a row.
@@ -143,17 +145,36 @@ impl Client {
     }
 }
 
-/// Gives a server a limit at which so many keys fit.
+/// Gives a server a limit at which so many keys fit: buffers and tables have
+/// their part, too, so it is tried with keys that come and go. The trace begins
+/// with a full cache of keys that nobody wants.
 fn limit(server: &Server, client: &mut Client, keys: usize) -> Result<()> {
-    let all: Vec<u64> = (0..keys as u64).map(|key| key | 1 << 40).collect();
-    all.chunks(500).try_for_each(|some| client.write(some))?;
-    let used = server.info("memory", "used_memory")?;
-    let reply = server.ask(&format!("CONFIG SET maxmemory {used}"))?;
-    if reply != "+OK" {
-        return Err(reply.into());
+    let mut next = 1 << 40;
+    let mut write = |count: usize| {
+        let all: Vec<u64> = (next..next + count as u64).collect();
+        next += count as u64;
+        all.chunks(BATCH).try_for_each(|some| client.write(some))
+    };
+    let set = |bytes: f64| -> Result<()> {
+        let reply = server.ask(&format!("CONFIG SET maxmemory {bytes:.0}"))?;
+        if reply == "+OK" {
+            Ok(())
+        } else {
+            Err(reply.into())
+        }
+    };
+    let used = || -> Result<f64> { Ok(server.info("memory", "used_memory")?.parse()?) };
+    let empty = used()?;
+    write(keys)?;
+    let mut limit = used()?;
+    let each = (limit - empty) / keys as f64;
+    for _ in 0..TRIES {
+        set(limit)?;
+        write(keys / 2)?;
+        let there: f64 = server.ask("DBSIZE")?.trim_start_matches(':').parse()?;
+        limit += (keys as f64 - there) * each;
     }
-    // The trace begins with a full cache of keys that nobody wants.
-    Ok(())
+    set(limit)
 }
 
 /// A server, a policy, a trace and a cache size: what they give.
@@ -165,7 +186,14 @@ struct Case {
     size: f64,
 }
 
-fn run(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<f64> {
+/// What a case gave: the part of reads that hit, and the cache's size at the
+/// end.
+struct Outcome {
+    hits: f64,
+    keys: f64,
+}
+
+fn run(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<Outcome> {
     let arguments = [
         "--maxmemory-policy",
         case.policy,
@@ -192,7 +220,11 @@ fn run(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<f64> {
             hits += BATCH - missing.len().min(BATCH);
         }
     }
-    Ok(hits as f64 / counted.max(1) as f64)
+    let there: f64 = server.ask("DBSIZE")?.trim_start_matches(':').parse()?;
+    Ok(Outcome {
+        hits: hits as f64 / counted.max(1) as f64,
+        keys: there / KEYS as f64,
+    })
 }
 
 /// Runs all cases at the same time.
@@ -210,7 +242,7 @@ pub fn compare(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
             }
         }
     }
-    let ratios: Vec<std::result::Result<f64, String>> = std::thread::scope(|scope| {
+    let outcomes: Vec<std::result::Result<Outcome, String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = cases
             .iter()
             .map(|case| scope.spawn(|| run(case, options, specs).map_err(|e| e.to_string())))
@@ -221,23 +253,27 @@ pub fn compare(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
         });
         joined.collect()
     });
-    let ratios: Vec<f64> = ratios.into_iter().collect::<std::result::Result<_, _>>()?;
-    report(options, specs, &cases, &ratios)
+    let outcomes: Vec<Outcome> = outcomes
+        .into_iter()
+        .collect::<std::result::Result<_, _>>()?;
+    report(options, specs, &cases, &outcomes)
 }
 
 fn report(
     options: &Options,
     specs: &[ServerSpec],
     cases: &[Case],
-    ratios: &[f64],
+    outcomes: &[Outcome],
 ) -> Result<Value> {
     let mut columns = vec![("policy", 12), ("trace", 16), ("cache", 6)];
     columns.extend(specs.iter().map(|spec| (spec.name.as_str(), 9)));
     columns.push(("difference", 10));
+    columns.push(("sizes %", 9));
     let table = Table::start(&columns);
     let (mut figures, mut panels) = (Vec::new(), Vec::<Panel>::new());
-    let each = cases.chunks(specs.len()).zip(ratios.chunks(specs.len()));
-    for (cases, ratios) in each {
+    let each = cases.chunks(specs.len()).zip(outcomes.chunks(specs.len()));
+    for (cases, outcomes) in each {
+        let ratios: Vec<f64> = outcomes.iter().map(|outcome| outcome.hits).collect();
         let Case {
             policy,
             trace,
@@ -249,9 +285,12 @@ fn report(
             trace.name().to_owned(),
             format!("{:.0}%", size * 100.0),
         ];
+        let sizes = outcomes.iter().map(|outcome| outcome.keys * 100.0);
+        let sizes: Vec<String> = sizes.map(|percent| format!("{percent:.1}")).collect();
         row.extend(ratios.iter().map(|ratio| format!("{:.2}%", ratio * 100.0)));
         let difference = ratios[ratios.len() - 1] - ratios[0];
         row.push(format!("{:+.2}", difference * 100.0));
+        row.push(sizes.join(" "));
         table.row(&row);
         let title = format!("{policy}, {}", trace.name());
         if panels.last().is_none_or(|panel| panel.title != title) {
@@ -263,7 +302,7 @@ fn report(
             panels.push(Panel { title, curves });
         }
         if let Some(panel) = panels.last_mut() {
-            let curves = panel.curves.iter_mut().zip(ratios);
+            let curves = panel.curves.iter_mut().zip(&ratios);
             curves.for_each(|(curve, ratio)| curve.points.push((size, *ratio)));
         }
         let names = specs.iter().map(|spec| spec.name.clone());
