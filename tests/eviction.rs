@@ -169,3 +169,33 @@ fn more_samples_than_there_are_keys_are_no_problem() {
         assert!(info(&mut c, "stats", "evicted_keys") > 0);
     }
 }
+
+#[test]
+fn messages_of_evictions_do_not_lead_to_more() {
+    let server = Server::start(&[
+        "--maxmemory-policy",
+        "allkeys-lru",
+        "--maxmemory-eviction-tenacity",
+        "100",
+    ]);
+    let mut c = server.connect();
+    let mut caches: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for cache in &mut caches {
+        cache.ask("HELLO 3");
+        cache.check("CLIENT TRACKING ON", "+OK");
+    }
+    for number in 0..300 {
+        let key = format!("{number}{}", "x".repeat(1000));
+        c.check(&format!("SET {key} x"), "+OK");
+        for cache in &mut caches {
+            cache.check(&format!("GET {key}"), "$x");
+        }
+    }
+    let limit = info(&mut c, "memory", "used_memory") - 40_000;
+    c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
+    for _ in 0..50 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let evicted = info(&mut c, "stats", "evicted_keys");
+        assert!((10..=100).contains(&evicted), "{evicted}");
+    }
+}

@@ -42,13 +42,6 @@ impl Server {
         allocator
     }
 
-    /// Bytes that do not count against `maxmemory`: what waits to be written to
-    /// the log would grow with each key that is evicted, and the buffers that
-    /// messages of evictions were in are kept.
-    pub fn not_counted_for_eviction(&self) -> u64 {
-        self.aof.buffer_capacity() as u64 + crate::stats::used::idle_bytes()
-    }
-
     /// Takes a client's buffers into the pass over all clients that cron makes.
     pub fn count_client_buffers(&mut self, id: ClientId) {
         let now_s = self.clock_unix_ms() / 1000;

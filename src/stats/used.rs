@@ -6,7 +6,7 @@
 //! and what lies between, are made up for when the allocator itself is asked.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 
@@ -48,18 +48,22 @@ pub fn bytes() -> u64 {
     u64::try_from(sum).unwrap_or(0)
 }
 
-/// Bytes of idle buffers that threads keep for replies.
-static IDLE: AtomicUsize = AtomicUsize::new(0);
+/// Whether memory is near its limit.
+static TIGHT: AtomicBool = AtomicBool::new(false);
 
-/// A thread's idle buffers have so many bytes now, and had so many before.
-pub fn note_idle(before: usize, now: usize) {
-    // Wraps back when all is summed up.
-    IDLE.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+/// Whether memory is near its limit: nothing is kept for later then.
+#[inline]
+pub fn is_tight() -> bool {
+    TIGHT.load(Ordering::Relaxed)
 }
 
-/// Bytes of idle buffers.
-pub fn idle_bytes() -> u64 {
-    IDLE.load(Ordering::Relaxed) as u64
+/// Says whether it is.
+#[inline]
+pub fn set_tight(tight: bool) {
+    // Others read it: it is only written when it changes.
+    if is_tight() != tight {
+        TIGHT.store(tight, Ordering::Relaxed);
+    }
 }
 
 /// Sets the figure right by the allocator's own.

@@ -340,43 +340,28 @@ const POOL_BUFFERS_MAX: usize = 256;
 /// Smallest and largest reply buffers worth keeping, bytes.
 const POOL_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 1024..=LENT_BYTES_MAX;
 
+/// The largest that is kept where memory is tight, bytes.
+const POOL_TIGHT_BYTES: usize = 1024;
+
 /// Idle reply buffers of a thread.
 #[derive(Default)]
-pub struct Pool {
-    buffers: Vec<Vec<u8>>,
-    bytes: usize,
-    /// What was told of the bytes.
-    told: usize,
-}
+pub struct Pool(Vec<Vec<u8>>);
 
 impl Pool {
     /// A reply buffer, kept or fresh.
     pub(super) fn buffer(&mut self) -> Vec<u8> {
-        match self.buffers.pop() {
-            Some(buf) => {
-                self.bytes -= buf.capacity();
-                buf
-            }
-            None => Vec::with_capacity(*POOL_BUFFER_BYTES.start()),
-        }
+        let kept = self.0.pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(*POOL_BUFFER_BYTES.start()))
     }
 
-    /// Keeps a reply buffer for another client.
+    /// Keeps a reply buffer for another client; a big one not where memory is
+    /// tight, or the messages that one eviction leads to would cause the next.
     pub(super) fn keep(&mut self, mut buf: Vec<u8>) {
-        let fits = POOL_BUFFER_BYTES.contains(&buf.capacity());
-        if fits && self.buffers.len() < POOL_BUFFERS_MAX {
+        let fits = POOL_BUFFER_BYTES.contains(&buf.capacity())
+            && (buf.capacity() <= POOL_TIGHT_BYTES || !used::is_tight());
+        if fits && self.0.len() < POOL_BUFFERS_MAX {
             buf.clear();
-            self.bytes += buf.capacity();
-            self.buffers.push(buf);
-        }
-    }
-
-    /// Tells how much it has, by which eviction does not go: messages of one
-    /// would lead to the next.
-    pub(super) fn publish(&mut self) {
-        if self.bytes != self.told {
-            used::note_idle(self.told, self.bytes);
-            self.told = self.bytes;
+            self.0.push(buf);
         }
     }
 }

@@ -553,7 +553,6 @@ impl<D: Driver> Reactor<D> {
             self.mark_dirty(index);
         }
         // Eviction is to know at once that what was written is gone.
-        self.pool.publish();
         used::publish();
         self.long = long;
         dirty.append(&mut self.dirty);
