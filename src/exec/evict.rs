@@ -101,17 +101,17 @@ fn evict(server: &mut Server) -> Room {
     let executing = server.executing.take();
     while owed > 0 {
         let (keyspace, rng) = (&mut server.keyspace, &mut server.rng);
-        let before = used::bytes();
+        let before = used::own();
         let evictor = &mut server.evictor;
         let freed = evictor.evict_one(keyspace, policy, samples, rng, in_background);
         let Some(freed) = freed else {
             room = wait_for_the_background(server, start, limit);
             break;
         };
-        owed -= freed.cast_signed();
+        owed -= freed;
         server.stats.eviction.keys += 1;
         settle::settle(server);
-        let told = (used::bytes() + freed).saturating_sub(before);
+        let told = used::own() + freed - before;
         server.evictor.note_told(told, server.now_ns);
         keys += 1;
         if keys % KEYS_PER_LOOK == 0 {

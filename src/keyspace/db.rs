@@ -430,18 +430,18 @@ impl<'a> DbRef<'a> {
 
     /// Deletes a key because memory is full; the bytes that this has freed, none
     /// when it was not there.
-    pub(super) fn evict(&mut self, key: &[u8], in_background: bool) -> Option<u64> {
+    pub(super) fn evict(&mut self, key: &[u8], in_background: bool) -> Option<i64> {
         let loc = self.table().find(self.keyspace.hash(key), key)?;
         self.before_change_at(loc);
         let entry = self.table_mut().remove(loc);
         self.keyspace.effects.evicted(self.index, key);
-        let before = used::bytes();
+        let before = used::own();
         if in_background || self.keyspace.in_snapshot() {
             self.keyspace.free_entry(entry);
         } else {
             drop(entry);
         }
-        Some(before.saturating_sub(used::bytes()))
+        Some(before - used::own())
     }
 
     /// Deletes a live key; true when it was there.

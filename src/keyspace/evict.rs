@@ -25,7 +25,7 @@ pub struct Evictor {
     pool: Vec<Candidate>,
     next_db: usize,
     /// Bytes of messages about evictions.
-    told: u64,
+    told: i64,
     /// Since when they are counted, clock nanoseconds.
     told_since_ns: u64,
 }
@@ -33,7 +33,9 @@ pub struct Evictor {
 /// How long messages about evictions are taken to be on their way.
 const TELLING_NS: u64 = 20_000_000;
 /// Most bytes of them that are not held against the keys.
-const TELLING_BYTES_MAX: u64 = 1 << 20;
+const TELLING_BYTES_MAX: i64 = 1 << 20;
+/// Less may be anything.
+const TELLING_BYTES_MIN: i64 = 4096;
 
 /// How a policy looks at keys.
 #[derive(Clone, Copy)]
@@ -71,7 +73,7 @@ impl Evictor {
         samples: usize,
         rng: &mut impl Rng,
         in_background: bool,
-    ) -> Option<u64> {
+    ) -> Option<i64> {
         let rule = Rule { policy, samples };
         let chosen = if policy.is_random() {
             self.random(keyspace, rule, rng)
@@ -84,9 +86,10 @@ impl Evictor {
         }
     }
 
-    /// Notes what it took to tell others of an eviction, bytes.
-    pub fn note_told(&mut self, bytes: u64, now_ns: u64) {
-        if self.told_bytes(now_ns) == 0 {
+    /// Notes what it took to tell others of an eviction, bytes; what was needed
+    /// only for a while has gone again, and is in the sum, too.
+    pub fn note_told(&mut self, bytes: i64, now_ns: u64) {
+        if now_ns.saturating_sub(self.told_since_ns) >= TELLING_NS {
             (self.told, self.told_since_ns) = (0, now_ns);
         }
         self.told = (self.told + bytes).min(TELLING_BYTES_MAX);
@@ -95,8 +98,9 @@ impl Evictor {
     /// Bytes of messages about evictions that are on their way: evicting more
     /// keys for them would only lead to more messages.
     pub fn told_bytes(&self, now_ns: u64) -> u64 {
-        if now_ns.saturating_sub(self.told_since_ns) < TELLING_NS {
-            self.told
+        let on_their_way = now_ns.saturating_sub(self.told_since_ns) < TELLING_NS;
+        if on_their_way && self.told >= TELLING_BYTES_MIN {
+            self.told.unsigned_abs()
         } else {
             0
         }

@@ -28,6 +28,14 @@ thread_local! {
     static TOLD: Cell<i64> = const { Cell::new(0) };
 }
 
+/// Bytes that this thread has allocated and not freed, or freed of others, for
+/// differences between two moments.
+#[inline]
+pub fn own() -> i64 {
+    let net = |own: &Counters| own.allocated.get().wrapping_sub(own.deallocated.get()) as i64;
+    OWN.with(|own| own.as_ref().map_or(0, net))
+}
+
 /// Publishes what this thread has allocated and freed since it did last.
 #[inline]
 pub fn publish() {
