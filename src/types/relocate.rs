@@ -31,7 +31,7 @@ impl Object {
             Object::Set(Set::Table(table)) | Object::Hash(Hash::Table(table)) => table.len(),
             Object::Zset(Zset::Big(scored)) => scored.len(),
             Object::List(List::Quick(list)) => list.nodes_len(),
-            Object::Stream(stream) => stream.log.blocks().len(),
+            Object::Stream(stream) => stream.log.blocks_len(),
             _ => 1,
         }
     }

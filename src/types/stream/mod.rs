@@ -1,6 +1,7 @@
 //! Streams: entries by ID, and the groups of consumers that read them.
 
 mod block;
+mod dense;
 mod group;
 mod id;
 mod log;
@@ -8,7 +9,6 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use block::{Block, Entry, StreamLimits};
@@ -17,12 +17,13 @@ pub use id::{IdText, StreamId};
 pub use log::{AddError, Log, NewId, Range, RangeBack, Trim};
 
 use super::{Collection, Object, Packed, Type};
-use crate::util::size_class::{size_class, tree_bytes};
+use crate::encoding::shared::SharedMap;
+use crate::util::size_class::size_class;
 
 /// Groups by name.
-pub type Groups = BTreeMap<Box<[u8]>, Group>;
+pub type Groups = SharedMap<Arc<[u8]>, Group>;
 
-/// A stream.
+/// A stream. A copy shares all that is big, and takes the same time for any.
 #[derive(Clone, Default)]
 pub struct Stream {
     /// Its entries.
@@ -46,15 +47,11 @@ pub struct StreamFacts {
 impl Stream {
     /// From its blocks; none when they contradict each other or the facts.
     pub fn from_blocks(
-        blocks: BTreeMap<StreamId, Arc<Block>>,
+        blocks: SharedMap<StreamId, Arc<Block>>,
         facts: StreamFacts,
     ) -> Option<Stream> {
-        let mut log = Log {
-            blocks,
-            len: facts.len,
-            last_id: facts.last_id,
-            ..Log::default()
-        };
+        let mut log = Log::from_blocks(blocks);
+        (log.len, log.last_id) = (facts.len, facts.last_id);
         if !log.is_sound() {
             return None;
         }
@@ -70,13 +67,8 @@ impl Stream {
                 log.first_id = log.first_entry_id().unwrap_or(StreamId::MAX);
             }
         }
-        let groups = Groups::new();
+        let groups = Groups::default();
         Some(Stream { log, groups })
-    }
-
-    /// Number of nodes that the radix tree of Redis has for the blocks.
-    pub fn tree_nodes(&self) -> usize {
-        shape::tree_nodes(self.log.blocks.keys().copied())
     }
 
     /// Number of entries that are pending in all groups.
@@ -147,11 +139,11 @@ impl Collection for Stream {
         });
         let scaled = (bytes as u128 * blocks.len() as u128).checked_div(count);
         let groups = self.groups.iter();
-        let groups = groups.map(|(name, group)| size_class(name.len()) + group.heap_bytes());
+        let groups = groups.map(|(name, group)| size_class(name.len() + 16) + group.heap_bytes());
         size_class(size_of::<Stream>())
             + scaled.unwrap_or(0) as usize
-            + tree_bytes(blocks.len(), size_of::<(StreamId, Arc<Block>)>())
-            + tree_bytes(self.groups.len(), size_of::<(Box<[u8]>, Group)>())
+            + blocks.heap_bytes()
+            + self.groups.heap_bytes()
             + groups.sum::<usize>()
     }
 
