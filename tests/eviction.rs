@@ -149,3 +149,53 @@ fn evictions_are_told_to_subscribers_and_caches() {
         "{messages}"
     );
 }
+
+#[test]
+fn more_samples_than_there_are_keys_are_no_problem() {
+    let server = Server::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let mut c = server.connect();
+    for policy in ["allkeys-lru", "allkeys-lfu", "volatile-ttl", "volatile-lru"] {
+        c.check("FLUSHALL", "+OK");
+        c.check("CONFIG SET maxmemory 0", "+OK");
+        c.check(&format!("CONFIG SET maxmemory-policy {policy}"), "+OK");
+        c.check(&format!("CONFIG SET maxmemory-samples {}", i32::MAX), "+OK");
+        let limit = limit_above(&mut c, 300_000);
+        for number in 0..1000 {
+            set(&mut c, &format!("key:{number}"), 1000);
+            c.ask(&format!("EXPIRE key:{number} 1000"));
+        }
+        let used = info(&mut c, "memory", "used_memory");
+        assert!(used < limit + 100_000, "{policy}: {used} of {limit}");
+        assert!(info(&mut c, "stats", "evicted_keys") > 0);
+    }
+}
+
+#[test]
+fn messages_of_evictions_do_not_lead_to_more() {
+    let server = Server::start(&[
+        "--maxmemory-policy",
+        "allkeys-lru",
+        "--maxmemory-eviction-tenacity",
+        "100",
+    ]);
+    let mut c = server.connect();
+    let mut caches: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for cache in &mut caches {
+        cache.ask("HELLO 3");
+        cache.check("CLIENT TRACKING ON", "+OK");
+    }
+    for number in 0..300 {
+        let key = format!("{number}{}", "x".repeat(1000));
+        c.check(&format!("SET {key} x"), "+OK");
+        for cache in &mut caches {
+            cache.check(&format!("GET {key}"), "$x");
+        }
+    }
+    let limit = info(&mut c, "memory", "used_memory") - 40_000;
+    c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
+    for _ in 0..50 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let evicted = info(&mut c, "stats", "evicted_keys");
+        assert!((10..=100).contains(&evicted), "{evicted}");
+    }
+}

@@ -43,6 +43,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/server/system.rs",
     "src/util/collate.rs",
     "src/util/prefetch.rs",
+    "src/util/relocate.rs",
     "src/util/ticks.rs",
 ];
 

@@ -31,7 +31,7 @@ pub(super) fn shutdown_flags(code: u32) -> Checked {
 /// look for it.
 pub(super) fn activedefrag(on: bool) -> Checked {
     ensure(
-        !on,
+        !on || crate::util::relocate::SUPPORTED,
         "Active defragmentation cannot be enabled: it requires a Redis server compiled \
          with a modified Jemalloc like the one shipped by default with the Redis source \
          distribution",

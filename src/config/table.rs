@@ -140,7 +140,7 @@ directives! {
     oom_score_adj_values: [i32; 3] = [0, 200, 800],
         "oom-score-adj-values" special(special::OOM_SCORE_ADJ_VALUES) MULTI => OomScore;
     /// Turn transparent huge pages off for this process.
-    disable_thp: bool = true, "disable-thp" yes_no() IMMUTABLE | LATER;
+    disable_thp: bool = true, "disable-thp" yes_no() IMMUTABLE;
     /// Log where the server hangs for longer than this; 0: off.
     watchdog_period_ms: u32 = 0, "watchdog-period" int(0, i32::MAX) HIDDEN => Watchdog;
     /// Processors of the server and its I/O threads.
@@ -427,21 +427,21 @@ directives! {
 
     // Memory.
     /// Move values together.
-    activedefrag: bool = false, "activedefrag" yes_no(check::activedefrag) LATER;
+    activedefrag: bool = false, "activedefrag" yes_no(check::activedefrag) 0;
     /// Waste below which nothing is done.
     active_defrag_ignore_bytes: u64 = 100 << 20,
-        "active-defrag-ignore-bytes" unsigned_memory(1, i64::MAX) LATER;
+        "active-defrag-ignore-bytes" unsigned_memory(1, i64::MAX) 0;
     /// Percent of waste that starts it.
-    active_defrag_threshold_lower: u32 = 10, "active-defrag-threshold-lower" int(0, 1000) LATER;
+    active_defrag_threshold_lower: u32 = 10, "active-defrag-threshold-lower" int(0, 1000) 0;
     /// Percent of waste with full effort.
-    active_defrag_threshold_upper: u32 = 100, "active-defrag-threshold-upper" int(0, 1000) LATER;
+    active_defrag_threshold_upper: u32 = 100, "active-defrag-threshold-upper" int(0, 1000) 0;
     /// Percent of a processor at the lower threshold.
-    active_defrag_cycle_min: u32 = 1, "active-defrag-cycle-min" int(1, 99) LATER;
+    active_defrag_cycle_min: u32 = 1, "active-defrag-cycle-min" int(1, 99) 0;
     /// Percent of a processor at the upper threshold.
-    active_defrag_cycle_max: u32 = 25, "active-defrag-cycle-max" int(1, 99) LATER;
+    active_defrag_cycle_max: u32 = 25, "active-defrag-cycle-max" int(1, 99) 0;
     /// Elements of a value up to which it is done in one go.
     active_defrag_max_scan_fields: u64 = 1000,
-        "active-defrag-max-scan-fields" int(1, i64::MAX) LATER;
+        "active-defrag-max-scan-fields" int(1, i64::MAX) 0;
     /// The allocator gives memory back in threads of its own.
-    jemalloc_bg_thread: bool = true, "jemalloc-bg-thread" yes_no() LATER => AllocatorThreads;
+    jemalloc_bg_thread: bool = true, "jemalloc-bg-thread" yes_no() 0 => AllocatorThreads;
 }

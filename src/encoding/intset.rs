@@ -7,6 +7,7 @@
 
 use rand::Rng;
 
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 /// Bytes before the first value.
@@ -193,6 +194,13 @@ impl ExactSizeIterator for Iter<'_> {}
 /// An intset with an allocation of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Intset(Vec<u8>);
+
+impl Intset {
+    /// Gives its memory to the mover.
+    pub fn relocate(&mut self, mover: &mut Mover) {
+        mover.vec(&mut self.0);
+    }
+}
 
 impl Default for Intset {
     fn default() -> Intset {

@@ -21,6 +21,7 @@ pub use item::Item;
 use std::collections::HashSet;
 
 use crate::util::num::canonical_i64;
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 use item::{
     END, backlen_len, check, entry_len, is_long_text, read, read_backlen, short_text_tag, u32_at,
@@ -396,6 +397,13 @@ impl DoubleEndedIterator for Iter<'_> {
 /// A listpack with an allocation of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listpack(Vec<u8>);
+
+impl Listpack {
+    /// Gives its memory to the mover.
+    pub fn relocate(&mut self, mover: &mut Mover) {
+        mover.vec(&mut self.0);
+    }
+}
 
 impl Default for Listpack {
     fn default() -> Listpack {

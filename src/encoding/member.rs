@@ -22,6 +22,7 @@ use std::ptr::{self, NonNull};
 
 use super::table::{Element, View};
 use crate::util::prefetch;
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 const LONG_KEY: u8 = 1;
@@ -132,6 +133,29 @@ impl Member {
                 }
                 Payload::Score(score) => at.cast::<f64>().write_unaligned(score),
             }
+        }
+    }
+
+    /// The member where the mover wants it. `note` is told of a move, while
+    /// both are there: where it was, where it is now.
+    pub fn relocated(
+        self,
+        mover: &mut Mover,
+        note: impl FnOnce(MemberRef<'_>, MemberRef<'_>),
+    ) -> Member {
+        let layout = layout(self.as_ref().layout_size());
+        // SAFETY: a member owns its allocation, which has this layout; the old
+        // one is given up before it is freed.
+        unsafe {
+            let Some(at) = mover.copied(self.at, layout) else {
+                return self;
+            };
+            let new = Member { at };
+            note(self.as_ref(), new.as_ref());
+            let old = self.at;
+            std::mem::forget(self);
+            Mover::free(old, layout);
+            new
         }
     }
 

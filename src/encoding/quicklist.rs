@@ -28,6 +28,8 @@ pub use node::{Node, NodeView};
 use std::ops::Range;
 
 use crate::encoding::listpack::{Item, Listpack};
+use crate::util::relocate::Mover;
+use crate::util::size_class::size_class;
 use nodes::{Nodes, Place};
 
 /// Listpack bytes that `list-max-listpack-size` -1 to -5 stand for.
@@ -38,6 +40,9 @@ const COUNTED_BYTES_MAX: usize = 8192;
 const ELEMENT_OVERHEAD: usize = 8;
 /// Texts of this length have a node of their own.
 pub const PLAIN_FROM_BYTES: usize = 1 << 30;
+
+/// Nodes by which the memory of a list is judged at least.
+const SAMPLES_MIN: usize = 32;
 
 /// Nodes at each end that are not made dense.
 const DENSE_BEHIND: usize = 2;
@@ -163,6 +168,12 @@ impl Quicklist {
         self.limits.plain_from_bytes = bytes;
     }
 
+    /// Gives the nodes from the one at `chunk` on to the mover, some at once;
+    /// the number of nodes that were looked at, none behind the last.
+    pub fn relocate(&mut self, chunk: usize, mover: &mut Mover) -> Option<usize> {
+        self.nodes.relocate(chunk, mover)
+    }
+
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {
@@ -202,6 +213,8 @@ impl Quicklist {
     /// Bytes on the heap, judged by `samples` nodes: those at the ends are not
     /// like those in the middle, so they are taken from everywhere.
     pub fn estimated_bytes(&self, samples: usize) -> usize {
+        // Those at the ends are of another form than most, so few do not do.
+        let samples = samples.max(SAMPLES_MIN);
         let nodes = self.nodes.len();
         let bytes: usize = if samples >= nodes {
             self.nodes.iter().map(Node::heap_bytes).sum()
@@ -213,7 +226,7 @@ impl Quicklist {
             let bytes: usize = sampled.map(|at| self.nodes.get(at).heap_bytes()).sum();
             (bytes as f64 / samples as f64 * nodes as f64) as usize
         };
-        bytes + self.nodes.overhead_bytes() + size_of::<Quicklist>()
+        bytes + self.nodes.overhead_bytes() + size_class(size_of::<Quicklist>())
     }
 
     /// Adds an element at an end.

@@ -2,8 +2,9 @@
 //! of score and name through a tree. Both share one allocation per member.
 //!
 //! Unsafe invariants: every handle in `order` is that of a member which
-//! `members` owns. The table never changes the address of a member, and a
-//! member leaves the order before it leaves the table.
+//! `members` owns. The table never changes the address of a member by itself;
+//! where a mover does, the order has the new handle before the old member is
+//! freed. A member leaves the order before it leaves the table.
 #![allow(unsafe_code)]
 
 use std::cmp::Ordering;
@@ -12,6 +13,7 @@ use std::ops::{ControlFlow, Range};
 use super::member::{Member, MemberRef, Payload};
 use super::ordered::{MemberKey, Ordered};
 use super::table::{KeyHasher, Sink, Table};
+use crate::util::relocate::Mover;
 
 /// Members ahead of the one being visited that are brought into the cache.
 const PREFETCH: usize = 12;
@@ -80,6 +82,20 @@ impl Scored {
     /// Goes on with that: `Table::thaw`.
     pub fn thaw(&mut self, buckets: usize) -> bool {
         self.members.thaw(buckets)
+    }
+
+    /// Gives the members of the bucket at a cursor to the mover:
+    /// `Table::relocate`.
+    pub fn relocate_members(&mut self, cursor: u64, mover: &mut Mover) -> u64 {
+        let order = &mut self.order;
+        self.members.relocate(cursor, mover, |member, mover| {
+            member.relocated(mover, |_, new| order.replace(new.score(), handle(new)))
+        })
+    }
+
+    /// Gives nodes of the order to the mover: `Ordered::relocate`.
+    pub fn relocate_order(&mut self, rank: usize, mover: &mut Mover) -> Option<usize> {
+        self.order.relocate(rank, mover)
     }
 
     /// Number of members.
@@ -288,10 +304,14 @@ impl Clone for Scored {
 /// Puts a member that is not there yet into the table.
 fn insert(members: &mut Table<Member>, hash: u64, name: &[u8], score: f64) -> Handle {
     let loc = members.insert(hash, Member::new(name, Payload::Score(score)));
+    handle(members.entry(loc))
+}
+
+/// The handle of a member.
+fn handle(member: MemberRef<'_>) -> Handle {
     // SAFETY: the callers put the handle into the order, or what becomes it,
-    // next to this table,
-    // where it stays no longer than the member.
-    Handle(unsafe { members.entry(loc).unbound() })
+    // next to the table of the member, where it stays no longer than that.
+    Handle(unsafe { member.unbound() })
 }
 
 /// Visits the entries of a run; `ahead` are its members once more.

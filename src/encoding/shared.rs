@@ -11,6 +11,8 @@ use std::fmt;
 use std::ops::Index;
 use std::sync::Arc;
 
+use crate::util::size_class::size_class;
+
 #[cfg(test)]
 mod tests;
 
@@ -238,6 +240,35 @@ impl<K: Ord, V> SharedMap<K, V> {
     /// The values in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
+    }
+}
+
+impl<K: Ord, V> SharedMap<K, V> {
+    /// The value of a key for change, unless a copy shares its node.
+    pub fn own_mut(&mut self, key: &K) -> Option<&mut V> {
+        let mut node = &mut self.root;
+        loop {
+            match node {
+                Node::Branch(children) => {
+                    let at = child_of(children, key);
+                    node = &mut Arc::get_mut(children)?[at].1;
+                }
+                Node::Leaf(pairs) => {
+                    let at = find(pairs, key).ok()?;
+                    return Some(&mut Arc::get_mut(pairs)?[at].1);
+                }
+            }
+        }
+    }
+
+    /// Bytes of the nodes, about, without what keys and values own.
+    pub fn heap_bytes(&self) -> usize {
+        const NODE: usize = 48;
+        match &self.root {
+            Node::Leaf(pairs) => NODE + size_class(pairs.capacity() * size_of::<(K, V)>()),
+            // Nodes are nearly full as a rule.
+            Node::Branch(_) => (self.len * size_of::<(K, V)>()).saturating_mul(5) / 4,
+        }
     }
 }
 

@@ -22,6 +22,7 @@
 #![allow(unsafe_code)]
 
 mod frozen;
+mod relocate;
 mod shard;
 
 use std::hash::{BuildHasher, Hasher};
@@ -611,12 +612,7 @@ impl<E: Element> Table<E> {
         visit_home(shard, home, |word| {
             visit(prefix | (word >> 48 << 48 >> depth), known_bits, word);
         });
-        // The first position that belongs to the next bucket.
-        let buckets = shard.buckets() as u64;
-        let next = ((home as u64 + 1) << 16).div_ceil(buckets);
-        let step = u128::from(next) << (48 - depth);
-        let bound = u128::from(prefix) + step;
-        (bound >> 16) as u64 & (u64::MAX >> 16)
+        Table::<E>::bound_after(shard, bound, home)
     }
 
     /// Asks for the elements of a bucket a little behind the one at a cursor.
@@ -685,13 +681,17 @@ impl<E: Element> Table<E> {
         // However many are asked for, there are no more.
         let count = count.min(self.len);
         let (mut seen, mut go_on) = (0, self.len > 0);
+        // Else the last slots of full buckets would hardly ever have their turn.
+        let mut passed_over = rng.random_range(0..SLOTS);
         for _ in 0..count * 4 {
             if seen >= count || !go_on {
                 return;
             }
             self.prefetch_ahead(cursor);
             cursor = self.scan_marked(cursor, 0, |element| {
-                if go_on && seen < count {
+                if passed_over > 0 {
+                    passed_over -= 1;
+                } else if go_on && seen < count {
                     seen += 1;
                     go_on = visit(element);
                 }

@@ -9,6 +9,7 @@ use super::server::Server;
 use super::transactions::ExecRun;
 use crate::command::ctx::{CmdError, CmdResult};
 use crate::util::clock::Clock;
+use crate::util::relocate::Mover;
 
 /// What the first argument of a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +101,9 @@ pub trait Interpreter: Send {
     fn flags(&self, script: &[u8], by_sha: bool) -> Option<ScriptFlags>;
     /// Figures for INFO.
     fn figures(&self) -> ScriptFigures;
+    /// Gives the texts of up to `count` scripts to the mover, `from` having
+    /// been gone through; whether there are more.
+    fn relocate(&mut self, from: usize, count: usize, mover: &mut Mover) -> bool;
     /// Runs a script for a client; `argv` is the whole call.
     fn run(
         &mut self,

@@ -11,6 +11,9 @@ use crate::stats::used;
 /// Keys between two looks at the clock.
 const KEYS_PER_LOOK: usize = 16;
 
+/// Memory counts as tight when all but this part of the limit is used.
+const TIGHT_PART: u64 = 16;
+
 /// Whether there is room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Room {
@@ -32,6 +35,7 @@ pub fn make_room(server: &mut Server) {
         make_room_now(server);
     } else {
         server.out_of_memory = false;
+        used::set_tight(false);
     }
 }
 
@@ -64,8 +68,12 @@ fn make_room_now(server: &mut Server) {
 /// Bytes above the limit. What waits to be written to the log does not count:
 /// it would grow with each key that is evicted.
 fn excess_bytes(server: &Server) -> u64 {
-    let used = used::bytes().saturating_sub(server.aof.buffer_capacity() as u64);
-    used.saturating_sub(server.config.maxmemory_bytes)
+    let not_counted =
+        server.aof.buffer_capacity() as u64 + server.evictor.told_bytes(server.now_ns);
+    let used = used::bytes();
+    let limit = server.config.maxmemory_bytes;
+    used::set_tight(used > limit - limit / TIGHT_PART);
+    used.saturating_sub(not_counted).saturating_sub(limit)
 }
 
 #[cold]
@@ -93,17 +101,18 @@ fn evict(server: &mut Server) -> Room {
     let executing = server.executing.take();
     while owed > 0 {
         let (keyspace, rng) = (&mut server.keyspace, &mut server.rng);
-        let before = used::bytes();
-        if !server
-            .evictor
-            .evict_one(keyspace, policy, samples, rng, in_background)
-        {
+        let before = used::own();
+        let evictor = &mut server.evictor;
+        let freed = evictor.evict_one(keyspace, policy, samples, rng, in_background);
+        let Some(freed) = freed else {
             room = wait_for_the_background(server, start, limit);
             break;
-        }
-        owed -= before.wrapping_sub(used::bytes()).cast_signed();
+        };
+        owed -= freed;
         server.stats.eviction.keys += 1;
         settle::settle(server);
+        let told = used::own() + freed - before;
+        server.evictor.note_told(told, server.now_ns);
         keys += 1;
         if keys % KEYS_PER_LOOK == 0 {
             if in_background && excess_bytes(server) == 0 {

@@ -1,6 +1,7 @@
 //! Running commands: look up, check, call, settle.
 
 pub mod blocking;
+pub mod defrag;
 pub mod dispatch;
 pub mod evict;
 pub mod gates;

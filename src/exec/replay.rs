@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
+use super::defrag::Defrag;
 use super::scripting::{self, Pausing};
 use super::{blocking, dispatch, settle};
 use crate::aof::read::{LogReader, ReadFailure};
@@ -65,7 +66,13 @@ pub fn load_log(rules: &LoadRules, on_server: OnServer<'_>) -> Result<(), Logged
 pub fn reload_log(server: &mut Server) -> Result<(), Logged> {
     let limits = crate::commands::generic::dump::limits(&server.config);
     let rules = LoadRules::of(server, limits);
-    let loaded = load_log(&rules, &mut |run| run(server));
+    // Cron does not run meanwhile.
+    let mut defrag = Defrag::while_loading();
+    let loaded = load_log(&rules, &mut |run| {
+        run(server);
+        defrag.catch_up(server);
+    });
+    defrag.end(server);
     server.end_loading(None);
     loaded
 }

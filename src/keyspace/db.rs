@@ -6,6 +6,7 @@ use super::edit::{Edit, Ttl};
 use super::entry::{Entry, EntryRef, NewValue, ValueRef};
 use super::{Event, Keyspace, event};
 use crate::encoding::table::{KeyHasher, Loc, Table};
+use crate::stats::used;
 use crate::types::{Collection, Object, StrRef};
 
 /// The number of a database that exists.
@@ -427,18 +428,20 @@ impl<'a> DbRef<'a> {
         Some(self.table().entry(loc))
     }
 
-    /// Deletes a key because memory is full; true when it was there.
-    pub(super) fn evict(&mut self, key: &[u8], in_background: bool) -> bool {
-        let Some(loc) = self.table().find(self.keyspace.hash(key), key) else {
-            return false;
-        };
+    /// Deletes a key because memory is full; the bytes that this has freed, none
+    /// when it was not there.
+    pub(super) fn evict(&mut self, key: &[u8], in_background: bool) -> Option<i64> {
+        let loc = self.table().find(self.keyspace.hash(key), key)?;
         self.before_change_at(loc);
         let entry = self.table_mut().remove(loc);
         self.keyspace.effects.evicted(self.index, key);
+        let before = used::own();
         if in_background || self.keyspace.in_snapshot() {
             self.keyspace.free_entry(entry);
+        } else {
+            drop(entry);
         }
-        true
+        Some(before - used::own())
     }
 
     /// Deletes a live key; true when it was there.

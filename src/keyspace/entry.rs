@@ -28,6 +28,7 @@ use std::ptr::{self, NonNull};
 
 use crate::encoding::table::{Element, View};
 use crate::types::{Object, Packed, StrRef, Type, ValueView};
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 const HEADER: usize = 8;
@@ -270,6 +271,39 @@ impl Entry {
         // SAFETY: a boxed kind's value field holds the address of a live box
         // that this entry owns, and self is borrowed for as long.
         unsafe { Some(&mut *self.view().boxed_address()) }
+    }
+
+    /// The entry where the mover wants it, without the boxed value.
+    pub fn relocated(self, mover: &mut Mover) -> Entry {
+        let (at, layout) = (self.at, layout(self.view().layout_size()));
+        std::mem::forget(self);
+        // SAFETY: an entry owns its allocation, which has a layout of this size
+        // class, and has just been given up.
+        let moved = unsafe { mover.moved(at, layout) };
+        Entry {
+            at: moved.unwrap_or(at),
+        }
+    }
+
+    /// Moves the box of a boxed value, but nothing that the value owns.
+    pub fn relocate_box(&mut self, mover: &mut Mover) {
+        if let Some(object) = self.take_boxed() {
+            let mut object = object;
+            mover.boxed(&mut object);
+            self.put_boxed(object);
+        }
+    }
+
+    /// Puts the value back that was taken out.
+    fn put_boxed(&mut self, object: Box<Object>) {
+        debug_assert_eq!(self.view().kind(), Kind::Int);
+        self.set_kind(Kind::Boxed);
+        // SAFETY: an integer's value field is as long as a pointer.
+        unsafe {
+            let at = self.at.as_ptr().add(self.view().value_offset());
+            at.cast::<u64>()
+                .write_unaligned(Box::into_raw(object) as u64);
+        }
     }
 
     /// Takes the boxed value out (the entry turns into the integer 0).

@@ -24,7 +24,18 @@ pub struct Evictor {
     /// By score, the best last.
     pool: Vec<Candidate>,
     next_db: usize,
+    /// Bytes of messages about evictions.
+    told: i64,
+    /// Since when they are counted, clock nanoseconds.
+    told_since_ns: u64,
 }
+
+/// How long messages about evictions are taken to be on their way.
+const TELLING_NS: u64 = 20_000_000;
+/// Most bytes of them that are not held against the keys.
+const TELLING_BYTES_MAX: i64 = 1 << 20;
+/// Less may be anything.
+const TELLING_BYTES_MIN: i64 = 4096;
 
 /// How a policy looks at keys.
 #[derive(Clone, Copy)]
@@ -53,8 +64,8 @@ impl Rule {
 
 impl Evictor {
     /// Deletes the key that a policy chooses, `samples` of each database being
-    /// compared; false when there is none that may go. In the background, if
-    /// so wanted.
+    /// compared, in the background if so wanted. Gives the bytes that this has
+    /// freed at once; none when there is no key that may go.
     pub fn evict_one(
         &mut self,
         keyspace: &mut Keyspace,
@@ -62,7 +73,7 @@ impl Evictor {
         samples: usize,
         rng: &mut impl Rng,
         in_background: bool,
-    ) -> bool {
+    ) -> Option<i64> {
         let rule = Rule { policy, samples };
         let chosen = if policy.is_random() {
             self.random(keyspace, rule, rng)
@@ -71,7 +82,27 @@ impl Evictor {
         };
         match chosen {
             Some((db, key)) => keyspace.select(db).evict(&key, in_background),
-            None => false,
+            None => None,
+        }
+    }
+
+    /// Notes what it took to tell others of an eviction, bytes; what was needed
+    /// only for a while has gone again, and is in the sum, too.
+    pub fn note_told(&mut self, bytes: i64, now_ns: u64) {
+        if now_ns.saturating_sub(self.told_since_ns) >= TELLING_NS {
+            (self.told, self.told_since_ns) = (0, now_ns);
+        }
+        self.told = (self.told + bytes).min(TELLING_BYTES_MAX);
+    }
+
+    /// Bytes of messages about evictions that are on their way: evicting more
+    /// keys for them would only lead to more messages.
+    pub fn told_bytes(&self, now_ns: u64) -> u64 {
+        let on_their_way = now_ns.saturating_sub(self.told_since_ns) < TELLING_NS;
+        if on_their_way && self.told >= TELLING_BYTES_MIN {
+            self.told.unsigned_abs()
+        } else {
+            0
         }
     }
 
@@ -199,7 +230,8 @@ mod tests {
     fn evicted(keyspace: &mut Keyspace, policy: MaxmemoryPolicy, count: usize) -> Vec<i64> {
         let (mut evictor, mut rng) = (Evictor::default(), SmallRng::seed_from_u64(1));
         for _ in 0..count {
-            assert!(evictor.evict_one(keyspace, policy, 10, &mut rng, false));
+            let freed = evictor.evict_one(keyspace, policy, 10, &mut rng, false);
+            assert!(freed.is_some());
         }
         let gone = |i: &i64| {
             let db = keyspace.index(i % 2).unwrap();
@@ -245,7 +277,8 @@ mod tests {
             let gone = evicted(&mut keyspace, policy, 20);
             assert!(gone.iter().all(|i| i % 100 == 0), "{policy:?}");
             let (mut evictor, mut rng) = (Evictor::default(), SmallRng::seed_from_u64(1));
-            assert!(!evictor.evict_one(&mut keyspace, policy, 5, &mut rng, true));
+            let freed = evictor.evict_one(&mut keyspace, policy, 5, &mut rng, true);
+            assert_eq!(freed, None);
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod access;
 mod collection;
 mod db;
+pub mod defrag;
 mod edit;
 pub mod effects;
 pub mod entry;

@@ -36,6 +36,7 @@ use crate::engine::{ClientId, Server};
 use crate::exec::scripting::{self, ScriptState};
 use crate::resp::Output;
 use crate::util::clock::Clock;
+use crate::util::relocate::Mover;
 
 /// Bytes of the stack that scripts run on.
 const STACK_BYTES: usize = 4 << 20;
@@ -52,7 +53,8 @@ struct Compiled {
     flags: ScriptFlags,
     /// Its function in the registry of the state.
     function: i32,
-    body_bytes: usize,
+    /// Its text. Redis: that is kept, too, and counted in `lua.caches`.
+    body: Box<[u8]>,
     /// It came with SCRIPT LOAD: it is kept until SCRIPT FLUSH.
     loaded: bool,
     /// Number of the call that used it last.
@@ -132,7 +134,7 @@ impl Vm {
         let script = Compiled {
             flags,
             function,
-            body_bytes: body.len(),
+            body: body.into(),
             loaded,
             used: self.calls,
         };
@@ -156,7 +158,7 @@ impl Vm {
         };
         if let Some(script) = self.scripts.remove(&sha) {
             self.evals -= 1;
-            self.body_bytes -= script.body_bytes;
+            self.body_bytes -= script.body.len();
             // SAFETY: sets a field of the registry, which does not raise.
             unsafe { ffi::luaL_unref(self.eval.lua, ffi::LUA_REGISTRYINDEX, script.function) };
         }
@@ -484,6 +486,13 @@ impl Interpreter for Vm {
             return Some(self.scripts.get(&sha_given(script)?)?.flags);
         }
         shebang::parse(script).ok().map(|(flags, _)| flags)
+    }
+
+    fn relocate(&mut self, from: usize, count: usize, mover: &mut Mover) -> bool {
+        let mut scripts = self.scripts.values_mut().skip(from);
+        let some = scripts.by_ref().take(count);
+        some.for_each(|script| mover.slice(&mut script.body));
+        scripts.next().is_some()
     }
 
     fn figures(&self) -> ScriptFigures {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::system;
 use crate::engine::Server;
+use crate::exec::defrag::Defrag;
 use crate::exec::{settle, tracking};
 use crate::keyspace::expire::{ExpireCycle, ExpireEffort};
 
@@ -18,8 +19,11 @@ const HZ_MAX: u32 = 500;
 
 /// What cron keeps between runs.
 pub struct Cron {
-    /// When it runs next.
+    /// When it runs next, or a part of it.
     pub due: Instant,
+    /// When all of it does.
+    run_due: Instant,
+    defrag: Defrag,
     expire: ExpireCycle,
     next_client: usize,
     runs: u64,
@@ -32,6 +36,8 @@ impl Default for Cron {
         let now = Instant::now();
         Cron {
             due: now,
+            run_due: now,
+            defrag: Defrag::default(),
             expire: ExpireCycle::default(),
             next_client: 0,
             runs: 0,
@@ -42,11 +48,25 @@ impl Default for Cron {
 }
 
 impl Cron {
-    /// One run.
+    /// What is due.
     pub fn run(&mut self, server: &mut Server) {
+        if self.run_due <= Instant::now() {
+            self.run_all(server);
+        }
+        self.due = self.run_due;
+        // Nothing comes between the commands of a paused script.
+        if server.debug.cron
+            && !server.is_busy()
+            && let Some(again) = self.defrag.run(server)
+        {
+            self.due = again.min(self.run_due);
+        }
+    }
+
+    fn run_all(&mut self, server: &mut Server) {
         let now = Instant::now();
         self.hz = frequency(server);
-        self.due = now + Duration::from_secs(1) / self.hz;
+        self.run_due = now + Duration::from_secs(1) / self.hz;
         server.stats.hz = self.hz;
         super::crash::feed_watchdog();
         super::log::set_level(server.config.loglevel);
@@ -65,7 +85,7 @@ impl Cron {
         self.clients(server);
         crate::exec::evict::make_room(server);
         if server.evicting {
-            self.due = now + EVICTION_REST;
+            self.run_due = now + EVICTION_REST;
         }
         server.save_if_due();
         server.rewrite_aof_if_due();

@@ -1,5 +1,6 @@
 //! The running server: sockets, loops, periodic work, start-up.
 
+mod advice;
 pub mod crash;
 pub mod cron;
 pub mod daemon;

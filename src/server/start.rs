@@ -366,6 +366,7 @@ impl Program {
         }
         signals::listen(shared.clone()).map_err(failed)?;
         tracing::warn!("Server initialized");
+        super::advice::give(&shared.server.lock().config);
         loading::begin(&shared)?;
         let mut reactors = Vec::new();
         for (index, driver) in drivers.into_iter().enumerate() {

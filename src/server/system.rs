@@ -157,6 +157,16 @@ fn fork_and_leave() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel give this process no huge pages unasked; whether it does.
+pub fn disable_huge_pages() -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: this option takes four numbers, of which three must be 0.
+    let switched_off = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0 };
+    #[cfg(not(target_os = "linux"))]
+    let switched_off = false;
+    switched_off
+}
+
 /// Has SIGALRM sent once after this time; zero: not any more.
 pub fn set_alarm(after: Duration) {
     let time = |duration: Duration| libc::timeval {

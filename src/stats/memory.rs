@@ -102,6 +102,11 @@ pub fn huge_pages_unasked() -> bool {
         .is_ok_and(|modes| modes.contains("[always]"))
 }
 
+/// Whether the system only promises memory that it has.
+pub fn overcommit_is_refused() -> bool {
+    std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2")
+}
+
 /// The figure behind a label of a file of "Label:   123 kB" lines, bytes.
 fn kilobytes(path: &str, label: &str) -> Option<u64> {
     let text = std::fs::read_to_string(path).ok()?;

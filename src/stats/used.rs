@@ -6,7 +6,7 @@
 //! and what lies between, are made up for when the allocator itself is asked.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 
@@ -28,6 +28,14 @@ thread_local! {
     static TOLD: Cell<i64> = const { Cell::new(0) };
 }
 
+/// Bytes that this thread has allocated and not freed, or freed of others, for
+/// differences between two moments.
+#[inline]
+pub fn own() -> i64 {
+    let net = |own: &Counters| own.allocated.get().wrapping_sub(own.deallocated.get()) as i64;
+    OWN.with(|own| own.as_ref().map_or(0, net))
+}
+
 /// Publishes what this thread has allocated and freed since it did last.
 #[inline]
 pub fn publish() {
@@ -46,6 +54,24 @@ pub fn bytes() -> u64 {
     publish();
     let sum = PUBLISHED.load(Ordering::Relaxed) + OTHERS.load(Ordering::Relaxed);
     u64::try_from(sum).unwrap_or(0)
+}
+
+/// Whether memory is near its limit.
+static TIGHT: AtomicBool = AtomicBool::new(false);
+
+/// Whether memory is near its limit: nothing is kept for later then.
+#[inline]
+pub fn is_tight() -> bool {
+    TIGHT.load(Ordering::Relaxed)
+}
+
+/// Says whether it is.
+#[inline]
+pub fn set_tight(tight: bool) {
+    // Others read it: it is only written when it changes.
+    if is_tight() != tight {
+        TIGHT.store(tight, Ordering::Relaxed);
+    }
 }
 
 /// Sets the figure right by the allocator's own.

@@ -3,6 +3,7 @@
 mod collection;
 mod hash;
 mod list;
+mod relocate;
 pub mod set;
 pub mod stream;
 mod string;
@@ -11,6 +12,7 @@ mod zset;
 pub use collection::{Collection, Packed};
 pub use hash::{Hash, HashLimits, HashRef};
 pub use list::{End, List, ListLimits, ListRef, Side, list_limits, set_plain_from_bytes};
+pub use relocate::RelocatePlace;
 pub use set::{Set, SetLimits, SetRef};
 pub use stream::{Stream, StreamId};
 pub use string::{StrBuf, StrRef};

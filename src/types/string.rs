@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::util::relocate::Mover;
+use crate::util::size_class::size_class;
+
 /// A string outside the entry. Big ones that arrived in one piece are shared
 /// with the connection and the replies; edited ones own a growing buffer.
 pub enum StrBuf {
@@ -54,11 +57,24 @@ impl StrBuf {
         }
     }
 
+    /// Gives its memory to the mover, unless a reply holds it too.
+    pub fn relocate(&mut self, mover: &mut Mover) {
+        match self {
+            StrBuf::Owned(bytes) => mover.vec(bytes),
+            StrBuf::Shared(bytes) if bytes.is_unique() => {
+                let mut owned = Vec::from(std::mem::take(bytes));
+                mover.vec(&mut owned);
+                *bytes = Bytes::from(owned);
+            }
+            StrBuf::Shared(_) => {}
+        }
+    }
+
     /// Heap bytes held.
     pub fn heap_bytes(&self) -> usize {
         match self {
-            StrBuf::Owned(bytes) => bytes.capacity(),
-            StrBuf::Shared(bytes) => bytes.len(),
+            StrBuf::Owned(bytes) => size_class(bytes.capacity()),
+            StrBuf::Shared(bytes) => size_class(bytes.len()),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod lzf;
 pub mod num;
 pub mod partial_sort;
 pub mod prefetch;
+pub mod relocate;
 pub mod size_class;
 pub mod ticks;
 

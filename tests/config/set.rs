@@ -218,7 +218,9 @@ fn setting_values_replies_and_stores_as_redis() {
         ("oom-score-adj-values", "1 2 x"),
     ];
     let mut compared = 0;
-    for (name, value) in everywhere.chain(SPECIAL_PROBES).chain(more) {
+    // Whether redis-server can defragment depends on how it was built.
+    let probes = everywhere.chain(SPECIAL_PROBES).chain(more);
+    for (name, value) in probes.filter(|(name, _)| *name != "activedefrag") {
         let theirs = oracle.call(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()]);
         let theirs = match theirs {
             Reply::Error(text) => Err(text),

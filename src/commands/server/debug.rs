@@ -17,7 +17,7 @@ use crate::keyspace::ValueKind;
 use crate::keyspace::entry::{EntryRef, INLINE_BYTES_MAX, NewValue, ValueRef};
 use crate::rdb::payload::skip_checksums;
 use crate::types::{Hash, List, Object, Set, StrBuf, Zset};
-use crate::util::{glob, num};
+use crate::util::{glob, num, relocate};
 
 /// The command.
 pub const COMMANDS: &[Command] = &[Command::server("DEBUG", -2, debug)
@@ -828,7 +828,14 @@ fn mallctl_number(server: &mut Server, client: ClientId, args: &mut Args<'_>) ->
 }
 
 fn mallctl_text(server: &mut Server, client: ClientId, args: &mut Args<'_>) -> CmdResult {
-    let text = mallctl::text(args.bytes()?, args.next_arg())?;
+    let (name, new) = (args.bytes()?, args.next_arg());
+    // Redis: VOID writes nothing, which is what a control without a value takes.
+    if (name, new) == (b"thread.tcache.flush", Some(b"VOID")) {
+        relocate::flush_thread_cache();
+        server.reply(client).ok();
+        return REPLIED;
+    }
+    let text = mallctl::text(name, new)?;
     server.reply(client).bulk(text);
     REPLIED
 }

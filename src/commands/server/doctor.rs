@@ -190,7 +190,8 @@ pub fn memory(server: &Server, overview: &Overview) -> String {
     if wasteful(overview.frag_ratio(), 1.1, overview.frag_bytes()) {
         findings.push(
             "High allocator fragmentation: many pages are used in part only, usually after many \
-             keys of other sizes were deleted. New data of those sizes fills them again."
+             keys of other sizes were deleted. New data of those sizes fills them again; CONFIG \
+             SET activedefrag yes moves what is left together."
                 .into(),
         );
     }

@@ -357,7 +357,8 @@ fn memory_usage(server: &mut Server, id: ClientId, mut args: Args<'_>) -> CmdRes
     match bytes {
         Some(bytes) => {
             let table = db.table();
-            let share = table.overhead_bytes() / table.slots().max(1);
+            // Of nine slots about seven are used, whatever the number of keys.
+            let share = table.overhead_bytes() * 9 / (table.slots() * 7).max(1);
             server.reply(id).integer((bytes + share) as i64);
         }
         None => server.reply(id).null(),

@@ -2,6 +2,7 @@
 
 use super::item::{END, backlen_len, entry_len, read, read_backlen};
 use super::{EMPTY, HEADER, Item, Listpack, ListpackRef, write_header};
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 /// Below this, an allocation is not worth giving a part of it back.
@@ -53,6 +54,11 @@ impl ListpackDeque {
             true => ListpackRef(&EMPTY),
             false => ListpackRef(&self.bytes[self.start as usize..]),
         }
+    }
+
+    /// Gives its memory to the mover.
+    pub fn relocate(&mut self, mover: &mut Mover) {
+        mover.vec(&mut self.bytes);
     }
 
     /// Number of elements.

@@ -21,6 +21,7 @@ mod tests;
 
 use std::ops::Range;
 
+use crate::util::relocate::Mover;
 use node::{Child, Edges, Inner, Key, Nodes, Run, remove_from_leaf};
 
 /// A handle to a member.
@@ -91,6 +92,23 @@ impl<M: MemberKey, const L: usize, const F: usize> Ordered<M, L, F> {
             len,
             nodes,
         }
+    }
+
+    /// Has another handle stand for a member. Both have the same bytes.
+    pub fn replace(&mut self, score: f64, member: M) {
+        if let Some(root) = &mut self.root {
+            root.replace(score, member);
+        }
+    }
+
+    /// Gives the leaf with the entry of a rank, and inner nodes that begin with
+    /// it, to the mover; gives the rank behind the leaf, none at the end.
+    pub fn relocate(&mut self, rank: usize, mover: &mut Mover) -> Option<usize> {
+        if rank >= self.len {
+            return None;
+        }
+        let next = self.root.as_mut()?.relocate(rank, 0, mover);
+        (next < self.len).then_some(next)
     }
 
     /// Number of entries.

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::MemberKey;
+use crate::util::relocate::Mover;
 
 /// A score and a member's bytes: what entries are ordered by.
 #[derive(Clone, Copy)]
@@ -182,6 +183,48 @@ impl<M: MemberKey, const L: usize, const F: usize> Child<M, L, F> {
         match self {
             Child::Leaf(leaf) => leaf.at(0),
             Child::Inner(inner) => inner.firsts.at(0),
+        }
+    }
+
+    /// Has another handle stand for the member, which is below.
+    pub(super) fn replace(&mut self, score: f64, member: M) {
+        let key = Key {
+            score,
+            member: member.bytes(),
+        };
+        match self {
+            Child::Leaf(leaf) => {
+                let (at, found) = leaf.search(key);
+                assert!(found, "an entry that is there");
+                leaf.members[at] = member;
+            }
+            Child::Inner(inner) => {
+                let (index, is_first) = inner.child_of(key);
+                if is_first {
+                    inner.firsts.members[index] = member;
+                }
+                inner.child_mut(index).replace(score, member);
+            }
+        }
+    }
+
+    /// Moves the leaf with the entry of a rank, and this node if it begins
+    /// with that; `before` entries precede this node. Gives the rank behind
+    /// the leaf.
+    pub(super) fn relocate(&mut self, rank: usize, before: usize, mover: &mut Mover) -> usize {
+        match self {
+            Child::Leaf(leaf) => {
+                mover.boxed(leaf);
+                before + leaf.len()
+            }
+            Child::Inner(inner) => {
+                if rank == before {
+                    mover.boxed(inner);
+                }
+                let (index, _) = inner.child_at(rank - before);
+                let before = before + inner.count_before(index);
+                inner.child_mut(index).relocate(rank, before, mover)
+            }
         }
     }
 

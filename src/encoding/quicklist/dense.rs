@@ -14,6 +14,7 @@ use std::ops::ControlFlow;
 
 use crate::encoding::listpack::{Item, Listpack, ListpackRef};
 use crate::util::num::canonical_i64;
+use crate::util::relocate::Mover;
 
 /// Elements from one that is kept whole to the next.
 const GROUP: usize = 16;
@@ -37,6 +38,11 @@ pub struct Dense {
 }
 
 impl Dense {
+    /// Gives its memory to the mover.
+    pub(super) fn relocate(&mut self, mover: &mut Mover) {
+        mover.slice(&mut self.bytes);
+    }
+
     /// Packs a listpack; None when that would not save an eighth, or when it
     /// would not come back byte for byte.
     pub fn pack(listpack: ListpackRef<'_>, count: usize) -> Option<Dense> {

@@ -4,6 +4,8 @@ use super::Limits;
 use super::dense::Dense;
 use crate::encoding::listpack::{Item, Listpack, ListpackDeque, ListpackRef};
 use crate::util::lzf;
+use crate::util::relocate::Mover;
+use crate::util::size_class::size_class;
 
 /// Shorter listpacks are not compressed.
 const COMPRESS_FROM_BYTES: usize = 48;
@@ -50,6 +52,16 @@ impl Node {
         Node::Packed(packed)
     }
 
+    /// Gives its memory to the mover.
+    pub(super) fn relocate(&mut self, mover: &mut Mover) {
+        match self {
+            Node::Packed(packed) => packed.relocate(mover),
+            Node::Plain(text) => mover.vec(text),
+            Node::Dense(dense) => dense.relocate(mover),
+            Node::Compressed { bytes, .. } => mover.slice(bytes),
+        }
+    }
+
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {
@@ -79,12 +91,12 @@ impl Node {
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
-        match self {
+        size_class(match self {
             Node::Packed(packed) => packed.capacity(),
             Node::Plain(text) => text.capacity(),
             Node::Dense(dense) => dense.heap_bytes(),
             Node::Compressed { bytes, .. } => bytes.len(),
-        }
+        })
     }
 
     /// Whether it holds one element as it is.

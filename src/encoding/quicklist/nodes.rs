@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::node::Node;
+use crate::util::relocate::Mover;
+use crate::util::size_class::size_class;
 
 /// Nodes in a chunk.
 const CHUNK_NODES: usize = 64;
@@ -311,12 +313,27 @@ impl Nodes {
         }
     }
 
+    /// Gives the nodes of a chunk to the mover, unless a copy shares them; the
+    /// number of nodes, none behind the last chunk.
+    pub(super) fn relocate(&mut self, chunk: usize, mover: &mut Mover) -> Option<usize> {
+        let chunk = self.chunks.get_mut(chunk)?;
+        let count = chunk.nodes.len();
+        if let Some(chunk) = Arc::get_mut(chunk) {
+            let mut nodes = Vec::from(std::mem::take(&mut chunk.nodes));
+            mover.vec(&mut nodes);
+            nodes.iter_mut().for_each(|node| node.relocate(mover));
+            chunk.nodes = nodes.into();
+        }
+        Some(count)
+    }
+
     /// Bytes on the heap beside those of the nodes.
     pub(super) fn overhead_bytes(&self) -> usize {
-        let nodes: usize = self.chunks.iter().map(|chunk| chunk.nodes.capacity()).sum();
-        nodes * size_of::<Node>()
-            + self.chunks.len() * (size_of::<Chunk>() + 16)
-            + self.chunks.capacity() * size_of::<Arc<Chunk>>()
+        let chunks = self.chunks.iter();
+        let nodes = chunks.map(|chunk| size_class(chunk.nodes.capacity() * size_of::<Node>()));
+        nodes.sum::<usize>()
+            + self.chunks.len() * size_class(size_of::<Chunk>() + 16)
+            + size_class(self.chunks.capacity() * size_of::<Arc<Chunk>>())
     }
 
     /// Panics where a count is wrong or a node is empty.

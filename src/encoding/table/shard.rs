@@ -6,9 +6,11 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
 
 use super::{Element, View};
 use crate::util::prefetch;
+use crate::util::relocate::Mover;
 
 pub(super) const SLOTS: usize = 7;
 /// Entries per bucket at which a shard grows (of 7 slots).
@@ -275,6 +277,15 @@ impl Shard {
         let header = new.header();
         (header.len, header.expires) = (self.header().len, self.header().expires);
         new
+    }
+
+    /// The same shard where the mover wants it; none when it stays.
+    pub(super) fn relocated(self, mover: &mut Mover) -> Option<Shard> {
+        let at = NonNull::new((self.0 & ADDRESS) as *mut u8)?;
+        // SAFETY: made by new with this layout; the caller lets nobody use the
+        // old handle any more.
+        let new = unsafe { mover.moved(at, Shard::layout(self.buckets())) }?;
+        Some(Shard(new.as_ptr() as u64 | (self.0 & !ADDRESS)))
     }
 
     /// Moves the pointers into a new shard of another size; frees this one.

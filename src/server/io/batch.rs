@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::conn::{self, Conn, Parsed};
+use super::conn::{Conn, Parsed, Pool};
 use crate::command::ctx::CmdError;
 use crate::command::keyspec::Argv;
 use crate::command::registry::{LastCall, Lookup};
@@ -220,7 +220,7 @@ impl Batch {
         server: &mut Server,
         conns: &mut [Option<Conn>],
         arena: &[u8],
-        pool: &mut Vec<Vec<u8>>,
+        pool: &mut Pool,
     ) {
         server.stats.net_input_bytes += self.read_bytes;
         server.stats.reads_processed += self.reads;
@@ -230,7 +230,7 @@ impl Batch {
             };
             client.query_room_bytes = client.query_room_bytes.max(QUERY_ROOM_BYTES);
             if !item.requests.is_empty() && client.output.wants_buffer() {
-                client.output.lend(conn::buffer(pool));
+                client.output.lend(pool.buffer());
             }
         }
         if server.clients.memory_is_limited() {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::stream::Stream;
 use crate::engine::{ClientId, Closing};
 use crate::resp::{Chunk, LENT_BYTES_MAX, Limits, Parser, ProtocolError, Request};
+use crate::stats::used;
 
 /// Bytes read at once.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -275,7 +276,7 @@ impl Conn {
     ///
     /// # Errors
     /// Of the socket.
-    pub fn flush(&mut self, pool: &mut Vec<Vec<u8>>) -> io::Result<usize> {
+    pub fn flush(&mut self, pool: &mut Pool) -> io::Result<usize> {
         let mut total = 0;
         while self.out_bytes > 0 && total < WRITE_BYTES_MAX {
             match self.write_some() {
@@ -309,7 +310,7 @@ impl Conn {
         self.stream.write(&slices[..count])
     }
 
-    fn advance(&mut self, mut count: usize, pool: &mut Vec<Vec<u8>>) {
+    fn advance(&mut self, mut count: usize, pool: &mut Pool) {
         self.out_bytes -= count;
         while let Some(chunk) = self.out.front() {
             let left = chunk.as_slice().len() - self.out_written;
@@ -320,7 +321,7 @@ impl Conn {
             count -= left;
             self.out_written = 0;
             if let Some(Chunk::Owned(buf)) = self.out.pop_front() {
-                keep(buf, pool);
+                pool.keep(buf);
             }
         }
     }
@@ -343,16 +344,28 @@ const POOL_BUFFERS_MAX: usize = 256;
 /// Smallest and largest reply buffers worth keeping, bytes.
 const POOL_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 1024..=LENT_BYTES_MAX;
 
-/// A reply buffer from the pool, or a fresh one.
-pub(super) fn buffer(pool: &mut Vec<Vec<u8>>) -> Vec<u8> {
-    pool.pop()
-        .unwrap_or_else(|| Vec::with_capacity(*POOL_BUFFER_BYTES.start()))
-}
+/// The largest that is kept where memory is tight, bytes.
+const POOL_TIGHT_BYTES: usize = 1024;
 
-/// Keeps a reply buffer for another client.
-pub(super) fn keep(mut buf: Vec<u8>, pool: &mut Vec<Vec<u8>>) {
-    if pool.len() < POOL_BUFFERS_MAX && POOL_BUFFER_BYTES.contains(&buf.capacity()) {
-        buf.clear();
-        pool.push(buf);
+/// Idle reply buffers of a thread.
+#[derive(Default)]
+pub struct Pool(Vec<Vec<u8>>);
+
+impl Pool {
+    /// A reply buffer, kept or fresh.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        let kept = self.0.pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(*POOL_BUFFER_BYTES.start()))
+    }
+
+    /// Keeps a reply buffer for another client; a big one not where memory is
+    /// tight, or the messages that one eviction leads to would cause the next.
+    pub(super) fn keep(&mut self, mut buf: Vec<u8>) {
+        let fits = POOL_BUFFER_BYTES.contains(&buf.capacity())
+            && (buf.capacity() <= POOL_TIGHT_BYTES || !used::is_tight());
+        if fits && self.0.len() < POOL_BUFFERS_MAX {
+            buf.clear();
+            self.0.push(buf);
+        }
     }
 }

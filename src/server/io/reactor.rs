@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::batch::{self, Batch};
-use super::conn::{self, Conn, READ_BYTES, ReadOutcome};
+use super::conn::{Conn, Pool, READ_BYTES, ReadOutcome};
 use super::driver::{Driver, Event};
 use super::stream::{Accepted, Listener};
 use crate::engine::{ClientId, Closing, Flags, QUERY_ROOM_BYTES, Server, ShutdownState};
 use crate::exec::{blocking, scripting, tracking};
 use crate::server::cron::Cron;
+use crate::stats::used;
 
 /// Bytes into which a turn reads before it executes.
 const ARENA_BYTES: usize = 16 * READ_BYTES;
@@ -58,7 +59,7 @@ pub struct Reactor<D: Driver> {
     arena_used: usize,
     batch: Batch,
     /// Empty reply buffers.
-    pool: Vec<Vec<u8>>,
+    pool: Pool,
     /// Connections whose output waits for the log to be on disk.
     held: Vec<usize>,
     /// Up to where it is.
@@ -113,7 +114,7 @@ impl<D: Driver> Reactor<D> {
             arena: vec![0; ARENA_BYTES],
             arena_used: 0,
             batch: Batch::default(),
-            pool: Vec::new(),
+            pool: Pool::default(),
             held: Vec::new(),
             durable: u64::MAX,
             again: Vec::new(),
@@ -452,7 +453,7 @@ impl<D: Driver> Reactor<D> {
                 if conn.out_bytes > 0 {
                     client.active_ns = server.now_ns;
                 } else if let Some(crate::resp::Chunk::Owned(unused)) = conn.out.pop_back() {
-                    conn::keep(unused, &mut self.pool);
+                    self.pool.keep(unused);
                 }
             }
             conn.more_output = !client.output.is_empty();
@@ -554,6 +555,8 @@ impl<D: Driver> Reactor<D> {
         for index in long.drain(..) {
             self.mark_dirty(index);
         }
+        // Eviction is to know at once that what was written is gone.
+        used::publish();
         self.long = long;
         dirty.append(&mut self.dirty);
         self.dirty = dirty;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::StreamId;
 use super::dense::{self, Dense};
 use crate::encoding::listpack::{self, Item, Listpack, ListpackRef, bare};
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 /// The entry is deleted.
@@ -46,6 +47,16 @@ enum Form {
     Packed(Listpack),
     /// Nothing is added.
     Dense(Dense),
+}
+
+impl Block {
+    /// Gives its memory to the mover.
+    pub(super) fn relocate(&mut self, mover: &mut Mover) {
+        match &mut self.0 {
+            Form::Packed(pack) => pack.relocate(mover),
+            Form::Dense(dense) => dense.relocate(mover),
+        }
+    }
 }
 
 /// What the master entry says, and where it ends.

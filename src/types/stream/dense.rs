@@ -18,6 +18,7 @@
 use super::StreamId;
 use super::block::{DELETED, Head, SAME_FIELDS};
 use crate::encoding::listpack::{Item, Listpack, ListpackRef, bare};
+use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 /// Bytes of a listpack that is packed, at most, so that packing is quick. Marking
@@ -122,6 +123,11 @@ pub(super) fn read_fields(bytes: &[u8], mut at: usize) -> (usize, usize) {
 }
 
 impl Dense {
+    /// Gives its memory to the mover.
+    pub(super) fn relocate(&mut self, mover: &mut Mover) {
+        mover.slice(&mut self.bytes);
+    }
+
     /// Packs the listpack of the block of this ID; None when that would not
     /// save an eighth, or when it would not come back byte for byte.
     pub(super) fn pack(pack: ListpackRef<'_>, head: &Head, block_id: StreamId) -> Option<Dense> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Log, StreamId};
 use crate::encoding::shared::SharedMap;
+use crate::util::size_class::size_class;
 
 /// A consumer within its group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -70,6 +71,18 @@ impl Group {
     /// What is not acknowledged, of all consumers.
     pub fn pending(&self) -> &SharedMap<StreamId, Pending> {
         &self.pending
+    }
+
+    /// Bytes on the heap, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let consumers = self.consumers.values().map(|consumer| {
+            // Its name is shared with the index of names.
+            size_class(consumer.name.len() + 16) + consumer.pending.heap_bytes()
+        });
+        consumers.sum::<usize>()
+            + self.pending.heap_bytes()
+            + self.names.heap_bytes()
+            + self.consumers.heap_bytes()
     }
 
     /// Number of consumers.

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use super::block::{BLOCK_BYTES_MAX, Backward, Block, Entry, Forward, StreamLimits};
 use super::{StreamId, shape};
 use crate::encoding::shared::{self, SharedMap};
+use crate::util::relocate::Mover;
+
+/// Blocks that are given to a mover at a time.
+const RELOCATED_MAX: usize = 256;
 
 /// Why an entry cannot be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +70,25 @@ impl Log {
     /// The blocks, by the ID that their entries count from.
     pub fn blocks(&self) -> impl Iterator<Item = (StreamId, &Block)> {
         self.blocks.iter().map(|(id, block)| (*id, &**block))
+    }
+
+    /// Gives up to `count` blocks from an ID on to the mover, but those that
+    /// others share; the ID to go on with, none behind the last.
+    pub fn relocate(
+        &mut self,
+        from: StreamId,
+        count: usize,
+        mover: &mut Mover,
+    ) -> Option<StreamId> {
+        let mut ids = self.blocks.iter_from(&from).map(|(id, _)| *id);
+        let some: Vec<StreamId> = ids.by_ref().take(count.min(RELOCATED_MAX)).collect();
+        let next = ids.next();
+        for id in some {
+            if let Some(block) = self.blocks.own_mut(&id).and_then(Arc::get_mut) {
+                block.relocate(mover);
+            }
+        }
+        next
     }
 
     /// A log of these blocks.

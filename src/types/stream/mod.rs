@@ -18,6 +18,7 @@ pub use log::{AddError, Log, NewId, Range, RangeBack, Trim};
 
 use super::{Collection, Object, Packed, Type};
 use crate::encoding::shared::SharedMap;
+use crate::util::size_class::size_class;
 
 /// Groups by name.
 pub type Groups = SharedMap<Arc<[u8]>, Group>;
@@ -79,12 +80,6 @@ impl Stream {
     }
 }
 
-/// Bytes of a pending entry in the trees of a group and of a consumer, whose
-/// nodes are nearly full as a rule.
-const PENDING_BYTES: usize = (40 + 16) * 5 / 4;
-/// Bytes of a block in the map of blocks, in the same way.
-const BLOCK_BYTES: usize = 24 * 5 / 4;
-
 impl Collection for Stream {
     const TYPE: Type = Type::Stream;
     type Ref<'a> = &'a Stream;
@@ -140,16 +135,16 @@ impl Collection for Stream {
         let blocks = &self.log.blocks;
         let sampled = blocks.values().take(samples);
         let (count, bytes) = sampled.fold((0, 0), |(count, sum), block| {
-            (count + 1, sum + block.heap_bytes() + BLOCK_BYTES)
+            (count + 1, sum + block.heap_bytes())
         });
         let scaled = (bytes as u128 * blocks.len() as u128).checked_div(count);
-        let groups = self.groups.values().map(|group| {
-            let consumers = group
-                .consumers()
-                .map(|(_, consumer)| size_of::<Consumer>() + 2 * consumer.name().len());
-            size_of::<Group>() + group.pending().len() * PENDING_BYTES + consumers.sum::<usize>()
-        });
-        size_of::<Stream>() + scaled.unwrap_or(0) as usize + groups.sum::<usize>()
+        let groups = self.groups.iter();
+        let groups = groups.map(|(name, group)| size_class(name.len() + 16) + group.heap_bytes());
+        size_class(size_of::<Stream>())
+            + scaled.unwrap_or(0) as usize
+            + blocks.heap_bytes()
+            + self.groups.heap_bytes()
+            + groups.sum::<usize>()
     }
 
     fn free_effort(&self) -> usize {

@@ -11,6 +11,7 @@ use std::ops::{ControlFlow, Range};
 use super::{Collection, Object, Packed, Type};
 use crate::encoding::listpack::{Item, Listpack, ListpackRef};
 use crate::encoding::scored::{Scored, ScoredBuilder};
+use crate::util::size_class::size_class;
 
 pub use crate::encoding::scored::Direction;
 pub use range::{LexBound, LexRange, ScoreRange};
@@ -411,8 +412,8 @@ impl Collection for Zset {
 
     fn estimated_bytes(&self, samples: usize) -> usize {
         match self {
-            Zset::Packed(pairs) => pairs.capacity(),
-            Zset::Big(scored) => size_of::<Scored>() + scored.estimated_bytes(samples),
+            Zset::Packed(pairs) => size_class(pairs.capacity()),
+            Zset::Big(scored) => size_class(size_of::<Scored>()) + scored.estimated_bytes(samples),
         }
     }
 
