@@ -36,6 +36,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/script/convert.rs",
     "src/script/heap.rs",
     "src/script/packing.rs",
+    "src/script/pattern.rs",
     "src/script/state.rs",
     "src/script/vm.rs",
     "src/server/crash.rs",

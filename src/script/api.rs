@@ -18,8 +18,10 @@ use crate::version::{REDIS_VERSION, REDIS_VERSION_NUM};
 
 /// How long a slow script runs before others get a turn, nanoseconds.
 const TURN_NS: u64 = 1_000_000;
-/// Calls of coroutines between two looks at the time.
-const TICKS: u32 = 256;
+/// Instructions between two calls of the hook.
+const HOOK_INSTRUCTIONS: c_int = 1000;
+/// Steps between two looks at the time.
+pub(super) const STEPS_MAX: usize = 1 << 16;
 
 /// Pushes the table.
 pub(super) unsafe fn open(lua: *mut lua_State) {
@@ -429,23 +431,32 @@ pub(super) unsafe fn raise_kill(lua: *mut lua_State) -> c_int {
 
 /// Called every so many instructions.
 pub(super) unsafe extern "C-unwind" fn hook(lua: *mut lua_State, _: *mut ffi::lua_Debug) {
-    if interrupt(lua) {
-        raise_kill(lua);
+    if ffi::lua_gethookcount(lua) != HOOK_INSTRUCTIONS {
+        // It was called early.
+        set_hook(lua);
     }
+    spend(lua, HOOK_INSTRUCTIONS as usize);
 }
 
-/// A call of a coroutine, which may be too short for the hook.
-pub(super) unsafe fn tick(lua: *mut lua_State) {
+/// Has the hook called every so many instructions of a state or coroutine.
+pub(super) unsafe fn set_hook(lua: *mut lua_State) {
+    ffi::lua_sethook(lua, Some(hook), ffi::LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+}
+
+/// Counts steps, of about a few nanoseconds each, and looks at the time when
+/// they have become many: others get a turn, or the end of the script is raised.
+#[inline]
+pub(super) unsafe fn spend(lua: *mut lua_State, steps: usize) {
     let heap = heap::of(lua);
-    heap.ticks += 1;
-    if heap.ticks >= TICKS {
-        heap.ticks = 0;
+    heap.steps = heap.steps.saturating_add(steps);
+    if heap.steps >= STEPS_MAX {
+        heap.steps = 0;
         look_at_time(lua);
     }
 }
 
-/// As the hook does, for what may take long in few instructions.
-pub(super) unsafe fn look_at_time(lua: *mut lua_State) {
+#[cold]
+unsafe fn look_at_time(lua: *mut lua_State) {
     if interrupt(lua) {
         raise_kill(lua);
     }

@@ -11,6 +11,8 @@
 //! - While [`Heap::guarded`] is false no allocation fails, so functions that
 //!   only raise when memory runs out do not raise. It is true only inside of a
 //!   protected call.
+//! - [`Heap::current`] is null, or alive as long as the state that it belongs to
+//!   may allocate: a coroutine that runs is on the stack of who resumed it.
 //! - [`Heap::run`] is null or points to the running script, whose `server` is
 //!   the server that the executor has lent to the interpreter, and which nobody
 //!   else uses until the interpreter returns or pauses.
@@ -21,11 +23,16 @@ use std::ffi::{c_int, c_void};
 use corosensei::Yielder;
 use mlua::ffi::{self, lua_State};
 
+use super::api;
 use crate::engine::Server;
 use crate::exec::scripting::ScriptState;
 
 /// Most memory of a state, bytes.
 pub const BYTES_MAX: usize = 1 << 30;
+/// Bytes that are allocated, and filled, in the time of a step.
+const BYTES_PER_STEP: usize = 64;
+/// Allocations from here on are counted as work, bytes.
+const LONG_BYTES: usize = 4096;
 /// Tables that nobody may change.
 const LOCKED_MAX: usize = 16;
 
@@ -36,13 +43,7 @@ pub type Function = unsafe extern "C-unwind" fn(*mut lua_State) -> c_int;
 #[derive(Clone, Copy)]
 #[allow(missing_docs)]
 pub struct Originals {
-    pub find: Function,
-    pub r#match: Function,
-    pub gmatch: Function,
-    pub gsub: Function,
     pub rep: Function,
-    pub insert: Function,
-    pub remove: Function,
     pub sort: Function,
     pub resume: Function,
     pub rawset: Function,
@@ -81,8 +82,10 @@ pub struct Heap {
     pub originals: Option<Originals>,
     /// State of `math.random`.
     pub random: u64,
-    /// Calls since the time was looked at.
-    pub ticks: u32,
+    /// Work since the time was looked at, see `api::spend`.
+    pub steps: usize,
+    /// The main state, or the coroutine that runs.
+    pub current: *mut lua_State,
     locked: [*const c_void; LOCKED_MAX],
     locked_count: usize,
 }
@@ -97,9 +100,21 @@ impl Heap {
             scratch: Vec::new(),
             originals: None,
             random: seed(0),
-            ticks: 0,
+            steps: 0,
+            current: std::ptr::null_mut(),
             locked: [std::ptr::null(); LOCKED_MAX],
             locked_count: 0,
+        }
+    }
+
+    /// Counts a long allocation as work. A few instructions can build very long
+    /// strings, so much of it brings the next call of the hook forward.
+    #[cold]
+    unsafe fn hurry(&mut self, bytes: usize) {
+        self.steps = self.steps.saturating_add(bytes / BYTES_PER_STEP);
+        if self.steps >= api::STEPS_MAX && !self.run.is_null() && !self.current.is_null() {
+            // It only sets fields, so it may be called at any time.
+            ffi::lua_sethook(self.current, Some(api::hook), ffi::LUA_MASKCOUNT, 1);
         }
     }
 
@@ -167,6 +182,9 @@ pub unsafe extern "C" fn allocate(
     let new = libc::realloc(old, bytes);
     if !new.is_null() {
         heap.used = heap.used - old_bytes + bytes;
+        if bytes >= LONG_BYTES {
+            heap.hurry(bytes);
+        }
     }
     new
 }

@@ -2,9 +2,9 @@
 //!
 //! `vm` keeps the interpreter and the compiled scripts; `state` opens a state
 //! in which no script can change what another one sees; `base` has the
-//! functions of the language that had to be made safe, `api` what scripts
-//! call as `redis.…`; `convert` turns replies into values and back; the rest
-//! are the libraries that Redis adds.
+//! functions of the language that had to be made safe, `pattern` those that
+//! match patterns, `api` what scripts call as `redis.…`; `convert` turns
+//! replies into values and back; the rest are the libraries that Redis adds.
 //!
 //! The C interface of Lua leaves by long jumps. See [`heap`] for the rules that
 //! make this sound.
@@ -17,6 +17,7 @@ mod cmsgpack;
 mod convert;
 mod heap;
 mod packing;
+mod pattern;
 mod shebang;
 mod state;
 mod vm;

@@ -402,15 +402,18 @@ impl Vm {
             sha_of(argv[1])
         };
         self.calls += 1;
-        if !self.scripts.contains_key(&sha) {
-            if call.by_sha {
-                return Err(no_script());
+        let (flags, function) = match self.scripts.get_mut(&sha) {
+            Some(script) => {
+                script.used = self.calls;
+                (script.flags, script.function)
             }
-            self.add(argv[1], sha, false)?;
-        }
-        let script = self.scripts.get_mut(&sha).ok_or_else(no_script)?;
-        script.used = self.calls;
-        let (flags, function) = (script.flags, script.function);
+            None if call.by_sha => return Err(no_script()),
+            None => {
+                self.add(argv[1], sha, false)?;
+                let script = self.scripts.get(&sha).ok_or_else(no_script)?;
+                (script.flags, script.function)
+            }
+        };
         scripting::may_begin(server, flags, call.read_only)?;
         let (keys, args) = argv[3..].split_at(call.keys);
         self.prepare(function, keys, args);

@@ -298,6 +298,15 @@ fn a_script_that_takes_long_can_be_ended() {
             "while true do xpcall(function() while true do end end, function() end) end",
             "local f=coroutine.wrap(function() while true do end end) while true do pcall(f) end",
             "while true do coroutine.wrap(function() end)() end",
+            "return string.find(('a'):rep(3000), ('a*'):rep(40) .. 'b')",
+            "return string.match(('a'):rep(4000), ('.-'):rep(30) .. 'b')",
+            "return string.gsub(('a'):rep(3000), ('a?'):rep(500) .. ('a'):rep(500) .. 'b', 'x')",
+            "for _ in string.gmatch(('ab'):rep(3000), ('[^c]*'):rep(20) .. 'c') do end",
+            "local t = {} for i = 1, 1e6 do t[i] = i end
+             while true do table.insert(t, 1, 0) table.remove(t, 1) end",
+            "local t = {} for i = 1, 2e5 do t[i] = i end while true do table.sort(t) end",
+            "local s = ('x'):rep(1e7) for i = 1, 1e9 do local t = s .. i end",
+            "local s, find = ('ab'):rep(1e6), string.find while true do find(s, 'bb', 1, true) end",
         ];
         for script in loops {
             c.command(&["EVAL", script, "0"]);
