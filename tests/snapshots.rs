@@ -217,14 +217,23 @@ fn a_broken_file_is_refused() {
         fs::write(&file, bytes).unwrap();
         let log = Server::fail(&["--dir", &dir]);
         assert!(log.contains(reason), "{reason} in\n{log}");
-        assert!(log.contains("Fatal error loading the DB"), "{log}");
+        log
     };
     let mut broken = sound.clone();
     *broken.last_mut().unwrap() ^= 1;
-    refused(&broken, "RDB CRC error");
-    refused(&sound[..sound.len() - 12], "Short read or OOM loading DB");
-    refused(b"REDIS0099", "Can't handle RDB format version 99");
-    refused(b"RDDIS0010", "Wrong signature trying to load DB from file");
+    // Where it is wrong stands in the log.
+    let log = refused(&broken, "RDB CRC error");
+    assert!(log.contains("--- RDB ERROR DETECTED ---"), "{log}");
+    assert!(log.contains("[info] 3 keys read"), "{log}");
+    let log = refused(
+        &sound[..sound.len() - 12],
+        "Terminating server after rdb file reading failure.",
+    );
+    assert!(log.contains("Short read or OOM loading DB"), "{log}");
+    let log = refused(b"REDIS0099", "Can't handle RDB format version 99");
+    assert!(log.contains("Fatal error loading the DB"), "{log}");
+    let log = refused(b"RDDIS0010", "Wrong signature trying to load DB from file");
+    assert!(log.contains("Fatal error loading the DB"), "{log}");
     // Without a checksum nothing but the form is looked at.
     let mut unsummed = sound.clone();
     let end = unsummed.len() - 8;

@@ -16,7 +16,7 @@ pub mod rewrite;
 pub use disk::{Disk, DiskFile, Open, RealDisk};
 pub use log::{Alarm, Errand, Syncer};
 pub use manifest::{Kind, Manifest, ManifestError, Part};
-pub use names::{Names, ReadError};
+pub use names::{Names, ReadError, WriteError};
 
 use std::fmt::Write as _;
 

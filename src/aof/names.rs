@@ -28,6 +28,22 @@ pub enum ReadError {
     Wrong(ManifestError),
 }
 
+/// Why the manifest on disk is not the new one for certain; it has been logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WriteError {
+    /// The old one is there.
+    Unchanged,
+    /// The new one is, but the old one may be back after a power cut: what
+    /// either of them names must stay.
+    Unsynced,
+}
+
+impl From<WriteError> for Logged {
+    fn from(_: WriteError) -> Logged {
+        Logged
+    }
+}
+
 /// A name as text for logs.
 pub fn shown(name: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(name)
@@ -81,14 +97,14 @@ impl Names {
     ///
     /// # Errors
     /// When a step failed; it is logged.
-    pub fn write_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), Logged> {
+    pub fn write_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), WriteError> {
         let name = self.manifest();
         let temporary = [b"temp-", &name[..]].concat();
         let (path, temporary_path) = (self.path(&name), self.path(&temporary));
         let (name, temporary) = (shown(&name), shown(&temporary));
         let failed = |what: String, error: std::io::Error| {
             tracing::warn!("{what}: {}", os_error_text(&error));
-            Logged
+            WriteError::Unchanged
         };
         let file = disk
             .open(&temporary_path, Open::Truncate)
@@ -119,7 +135,8 @@ impl Names {
             failed(
                 format!("Fail to fsync AOF directory {}", self.dir.display()),
                 error,
-            )
+            );
+            WriteError::Unsynced
         })
     }
 }

@@ -569,7 +569,8 @@ impl Server {
     }
 
     fn write_empty_snapshot(&self, temporary: PathBuf, path: &Path) -> std::io::Result<()> {
-        let mut file = SnapshotFile::create(temporary, self.file_options(true))?;
+        let mut file =
+            SnapshotFile::create(self.aof.disk.clone(), temporary, self.file_options(true))?;
         file.write_all(&Description::of(self, true).header())?;
         file.finish(Some(path))
     }

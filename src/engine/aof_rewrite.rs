@@ -9,7 +9,7 @@ use super::aof::{AofState, make_dir, shown};
 use super::saving::{SnapshotEnd, SnapshotTarget};
 use super::server::Server;
 use crate::aof::rewrite::{RewriteOptions, as_commands};
-use crate::aof::{Disk, Manifest, Names, Open, os_error_text};
+use crate::aof::{Disk, Manifest, Names, Open, WriteError, os_error_text};
 use crate::util::Logged;
 
 /// Rewrites that may fail in a row before the next is delayed.
@@ -75,7 +75,8 @@ impl Server {
         let rewrite = &mut self.aof.rewrite;
         rewrite.number += 1;
         let (pid, number) = (std::process::id(), rewrite.number);
-        rewrite.temp = PathBuf::from(format!("temp-rewriteaof-bg-{pid}-{number}.aof"));
+        rewrite.temp =
+            { names.dir }.with_file_name(format!("temp-rewriteaof-bg-{pid}-{number}.aof"));
         rewrite.as_commands = !self.config.aof_use_rdb_preamble;
         let target = SnapshotTarget {
             temp: rewrite.snapshot_path(),
@@ -116,7 +117,15 @@ impl Server {
             Logged
         })?;
         if manifest != self.aof.manifest {
-            names.write_manifest(&*self.aof.disk, &manifest)?;
+            let disk = &*self.aof.disk;
+            if let Err(error) = names.write_manifest(disk, &manifest) {
+                if error == WriteError::Unsynced {
+                    // The file that is written to is to be the last again;
+                    // should this fail, the new one is there and empty.
+                    let _ = names.write_manifest(disk, &self.aof.manifest);
+                }
+                return Err(Logged);
+            }
             self.aof.manifest = manifest;
         }
         let name = shown(&name);
@@ -409,18 +418,27 @@ impl Installation {
         let base_path = self.names.path(&self.base);
         self.rename(&self.temp.clone(), &base_path, "base")?;
         let mut created = vec![base_path];
-        let placed = self.place_incr(&mut created).and_then(|()| {
+        let placed = self
+            .place_incr(&mut created)
+            .map_err(|_| WriteError::Unchanged);
+        let placed = placed.and_then(|()| {
             let disk = &*self.disk;
             self.names.write_manifest(disk, &self.manifest)
         });
-        if placed.is_err() {
-            created.iter().for_each(|path| remove(path));
-            return Err(Logged);
+        match placed {
+            Ok(()) if self.keeps_history => Ok(()),
+            Ok(()) => {
+                self.drop_history();
+                Ok(())
+            }
+            // With the files of before, which stay, nothing is lost either way.
+            Err(WriteError::Unsynced) if self.incr.is_none() => Ok(()),
+            Err(WriteError::Unsynced) => Err(Logged),
+            Err(WriteError::Unchanged) => {
+                created.iter().for_each(|path| remove(path));
+                Err(Logged)
+            }
         }
-        if !self.keeps_history {
-            self.drop_history();
-        }
-        Ok(())
     }
 
     fn place_incr(&mut self, created: &mut Vec<PathBuf>) -> Result<(), Logged> {

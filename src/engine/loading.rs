@@ -213,7 +213,16 @@ pub fn load_from<R: Read>(
                     }
                 });
             }
-            Record::Aux(name, value) => note_field(&name, &value),
+            Record::Aux(name, value) => {
+                note_field(&name, &value);
+                if name == b"used-mem"
+                    && let Some(bytes) = crate::util::num::parse_i64(&value)
+                {
+                    (batch.on_server)(&mut |server| {
+                        server.stats.persistence.loading_used_bytes = bytes;
+                    });
+                }
+            }
             Record::EmptyKey(key) => {
                 batch.loaded.empty += 1;
                 if batch.loaded.empty <= EMPTY_LOGGED {
@@ -302,6 +311,7 @@ impl Server {
         p.loading = true;
         p.loading_started_s = now_s;
         (p.loading_total_bytes, p.loading_bytes) = (0, 0);
+        p.loading_used_bytes = 0;
     }
 
     /// Marks its end.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::hooks::Access;
 use super::server::Server;
 use super::snapshot_file::{Description, FileOptions, SnapshotFile};
+use crate::aof::Disk;
 use crate::keyspace::snapshot::{SnapshotOptions, SnapshotStep, UsageKept};
 
 /// The lock is taken for about this time.
@@ -65,6 +66,7 @@ struct Job {
 /// What the thread that saves knows.
 struct Writer {
     access: Access,
+    disk: Arc<dyn Disk>,
     number: u64,
     given_up: Arc<AtomicBool>,
     target: SnapshotTarget,
@@ -110,7 +112,8 @@ impl Writer {
     }
 
     fn write(&mut self) -> Result<(), Stop> {
-        let mut file = SnapshotFile::create(self.target.temp.clone(), self.file)?;
+        let mut file =
+            SnapshotFile::create(self.disk.clone(), self.target.temp.clone(), self.file)?;
         std::io::Write::write_all(&mut file, &self.description.header())?;
         loop {
             let (step, delay_us) = self.step()?;
@@ -237,8 +240,9 @@ impl Server {
     }
 
     fn write_rdb(&mut self) -> std::io::Result<()> {
-        let temp = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
-        let mut file = SnapshotFile::create(temp, self.file_options(false))?;
+        let temp = self.rdb_path();
+        let temp = temp.with_file_name(format!("temp-{}.rdb", std::process::id()));
+        let mut file = SnapshotFile::create(self.aof.disk.clone(), temp, self.file_options(false))?;
         std::io::Write::write_all(&mut file, &Description::of(self, false).header())?;
         let delay_us = self.config.rdb_key_save_delay_us;
         let mut saved = 0;
@@ -259,10 +263,10 @@ impl Server {
         self.stats.persistence.snapshots += 1;
         self.saving.tried_s = self.clock_unix_ms() / 1000;
         self.saving.scheduled = false;
-        let number = self.saving.jobs;
+        let (number, path) = (self.saving.jobs, self.rdb_path());
         let begun = self.begin_snapshot(SnapshotTarget {
-            temp: PathBuf::from(format!("temp-{}-{number}.rdb", std::process::id())),
-            rename_to: Some(self.rdb_path()),
+            temp: path.with_file_name(format!("temp-{}-{number}.rdb", std::process::id())),
+            rename_to: Some(path),
             aof_base: false,
             done: background_save_done,
         });
@@ -298,12 +302,13 @@ impl Server {
             self.file_options(target.aof_base),
         );
         let aof_base = target.aof_base;
-        let stop = given_up.clone();
+        let (stop, disk) = (given_up.clone(), self.aof.disk.clone());
         self.spawn(
             "snapshot",
             Box::new(move |access| {
                 let writer = Writer {
                     access,
+                    disk,
                     number,
                     given_up: stop,
                     target,

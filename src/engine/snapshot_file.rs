@@ -1,13 +1,14 @@
 //! Writing snapshots to files: header and end, checksum, and the order of
 //! system calls that makes a file appear whole or not at all.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::server::Server;
+use crate::aof::{Disk, DiskFile, Open};
 use crate::rdb::Encoder;
 use crate::rdb::frame::Checksum;
 use crate::version::REDIS_VERSION;
@@ -67,7 +68,8 @@ pub struct FileOptions {
 /// A snapshot's file while it is written, under a temporary name. It is
 /// deleted unless it is finished.
 pub struct SnapshotFile {
-    file: File,
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     checksum: Option<Checksum>,
     options: FileOptions,
@@ -91,8 +93,12 @@ impl SnapshotFile {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn create(path: PathBuf, options: FileOptions) -> io::Result<SnapshotFile> {
-        let file = File::create(&path).inspect_err(|error| {
+    pub fn create(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        options: FileOptions,
+    ) -> io::Result<SnapshotFile> {
+        let file = disk.open(&path, Open::Truncate).inspect_err(|error| {
             tracing::warn!(
                 "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
                 path.display(),
@@ -102,6 +108,7 @@ impl SnapshotFile {
         })?;
         UNFINISHED.lock().push(path.clone());
         Ok(SnapshotFile {
+            disk,
             file,
             path,
             checksum: options.checksum.then(Checksum::default),
@@ -120,9 +127,9 @@ impl SnapshotFile {
         encoder.file_end()?;
         let checksum = self.checksum.take().map_or(0, Checksum::finish);
         self.write_all(&checksum.to_le_bytes())?;
-        self.file.sync_all()?;
+        self.file.sync()?;
         if let Some(to) = rename_to {
-            std::fs::rename(&self.path, to).inspect_err(|error| {
+            self.disk.rename(&self.path, to).inspect_err(|error| {
                 tracing::warn!(
                     "Error moving temp DB file {} on the final destination {} (in server root \
                      dir {}): {}",
@@ -132,7 +139,7 @@ impl SnapshotFile {
                     crate::config::os_error_text(error)
                 );
             })?;
-            sync_dir_of(to)?;
+            self.disk.sync_dir(dir_of(to))?;
         }
         self.finished = true;
         Ok(())
@@ -148,13 +155,13 @@ impl Write for SnapshotFile {
         self.unsynced += written;
         if self.options.incremental_fsync && self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
-            self.file.sync_data()?;
+            self.file.sync()?;
         }
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -168,16 +175,11 @@ impl Drop for SnapshotFile {
     }
 }
 
-/// Makes what happened to the names in a file's directory last.
-///
-/// # Errors
-/// Of the system.
-pub fn sync_dir_of(path: &Path) -> io::Result<()> {
-    let dir = match path.parent() {
+fn dir_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
-    };
-    File::open(dir)?.sync_all()
+    }
 }
 
 fn working_dir() -> String {

@@ -44,7 +44,15 @@ impl Source {
                 let loaded = load_file(&path, &rules, LoadOptions::default(), on_server);
                 let loaded = loaded.map_err(|reason| {
                     tracing::warn!("{reason}");
-                    tracing::warn!("Fatal error loading the DB, check server logs. Exiting.");
+                    match super::tools::report(&path) {
+                        Some(report) => {
+                            report.lines().for_each(|line| tracing::warn!("{line}"));
+                            tracing::warn!("Terminating server after rdb file reading failure.");
+                        }
+                        None => tracing::warn!(
+                            "Fatal error loading the DB, check server logs. Exiting."
+                        ),
+                    }
                     Logged
                 })?;
                 on_server(&mut |server| server.end_loading(Some(loaded)));

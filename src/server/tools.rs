@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,6 +61,19 @@ fn look_through(file: File, name: &str, out: &mut dyn Write) -> io::Result<(bool
     let limits = limits(&Config::default());
     let sound = rdb::check::check(&mut source, name, &limits, now_ms, out)?;
     Ok((sound, source.taken()))
+}
+
+/// What redis-check-rdb says of a snapshot that could not be loaded: where it
+/// is wrong. None when it cannot be read, or is none of a version that is known.
+pub(super) fn report(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let mut header = [0; 9];
+    file.read_exact(&mut header).ok()?;
+    rdb::frame::version(&header).ok()?;
+    file.rewind().ok()?;
+    let mut out = Vec::new();
+    look_through(file, &path.display().to_string(), &mut out).ok()?;
+    Some(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// Looks through the snapshot that an append-only file begins with.

@@ -13,6 +13,8 @@ pub struct PersistenceStats {
     pub loading_total_bytes: u64,
     /// Of them, those that are done.
     pub loading_bytes: u64,
+    /// What the file says was used when it was written.
+    pub loading_used_bytes: i64,
     /// The same, while the old data is served.
     pub async_loading: bool,
     /// A snapshot is being written.
@@ -58,6 +60,7 @@ impl Default for PersistenceStats {
             loading_started_s: 0,
             loading_total_bytes: 0,
             loading_bytes: 0,
+            loading_used_bytes: 0,
             copied_last_bytes: 0,
             async_loading: false,
             snapshot_running: false,

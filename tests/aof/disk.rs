@@ -16,15 +16,15 @@ use super::cuts::{Engine, LOG_NAME};
 use super::from_env;
 
 /// Fails one call, the one of a number, with an error number.
-struct FaultyDisk {
-    inner: RealDisk,
-    faults: Arc<Faults>,
+pub struct FaultyDisk {
+    pub inner: RealDisk,
+    pub faults: Arc<Faults>,
 }
 
-struct Faults {
-    calls: AtomicU64,
-    fail_at: u64,
-    errno: i32,
+pub struct Faults {
+    pub calls: AtomicU64,
+    pub fail_at: u64,
+    pub errno: i32,
 }
 
 impl Faults {
@@ -97,7 +97,7 @@ impl Disk for FaultyDisk {
 
 /// Notes that the process would have ended.
 #[derive(Default)]
-struct Fatality(AtomicBool);
+pub struct Fatality(pub AtomicBool);
 
 impl Alarm for Fatality {
     fn durable(&self) {}

@@ -60,7 +60,7 @@ fn write_on(port: u16, number: usize, progress: &Progress) {
 
 #[test]
 fn acknowledged_writes_survive_kill_9() {
-    let kills = from_env("REDSTART_KILLS", 20);
+    let kills = from_env("REDSTART_KILLS", 100);
     let dir = tempfile::tempdir().unwrap();
     let args = [
         "--appendfsync",

@@ -1,7 +1,7 @@
 //! The append-only file: what is acknowledged is kept, whatever happens to the
 //! process, the disk or the files; and its tools.
 //!
-//! `REDSTART_KILLS` says how often the server is killed (default 20),
+//! `REDSTART_KILLS` says how often the server is killed (default 100),
 //! `REDSTART_CUTS` how often the power of a simulated disk (default 300).
 
 mod check;
@@ -13,6 +13,7 @@ mod interchange;
 mod kills;
 mod order;
 mod rewrites;
+mod saves;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -93,7 +93,7 @@ fn loading(server: &Server, fields: &mut Fields) {
     let percent = done as f64 * 100.0 / total.max(1) as f64;
     fields.add("loading_start_time", p.loading_started_s);
     fields.add("loading_total_bytes", total);
-    fields.add("loading_rdb_used_mem", 0);
+    fields.add("loading_rdb_used_mem", p.loading_used_bytes);
     fields.add("loading_loaded_bytes", done);
     fields.add("loading_loaded_perc", format!("{percent:.2}"));
     fields.add("loading_eta_seconds", eta_s);

@@ -24,6 +24,9 @@ const LONG_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 /// Clients that get the messages to them in a turn. Each costs a write; who
 /// has asked for something does not wait for those who have not.
 const PUSHES_PER_TURN: usize = 128;
+/// How long messages are held back while requests keep coming, of which there
+/// may be more for the same clients: one write is for all of them then.
+const PUSHES_GATHER_NS: u64 = 200_000;
 /// How long the end of other threads waits for the sockets to be closed.
 const CLOSING_PATIENCE: Duration = Duration::from_millis(500);
 /// Tokens from here on are listening sockets.
@@ -74,6 +77,8 @@ pub struct Reactor<D: Driver> {
     writes: u64,
     /// Messages are left to be written in further turns.
     more_pushes: bool,
+    /// Since when some are.
+    pushes_since_ns: Option<u64>,
     /// Clients take too much, unless writing their replies helps.
     evicting: bool,
     cron: Option<Cron>,
@@ -119,6 +124,7 @@ impl<D: Driver> Reactor<D> {
             written_bytes: 0,
             writes: 0,
             more_pushes: false,
+            pushes_since_ns: None,
             evicting: false,
             cron,
             script_waits: false,
@@ -423,15 +429,7 @@ impl<D: Driver> Reactor<D> {
         let hold_until = server.aof.barrier().unwrap_or(0);
         self.durable = server.aof.durable();
         self.release();
-        for id in server.clients.take_pushes(self.index, PUSHES_PER_TURN) {
-            let token = server.clients.get(id).map(|client| client.raw.token);
-            if let Some(index) =
-                token.filter(|index| batch::client_of(&self.conns, *index) == Some(id))
-            {
-                self.mark_dirty(index);
-            }
-        }
-        self.more_pushes = server.clients.has_pushes(self.index);
+        self.collect_pushes(server);
         for index in &self.dirty {
             let Some(Some(conn)) = self.conns.get_mut(*index) else {
                 continue;
@@ -462,6 +460,32 @@ impl<D: Driver> Reactor<D> {
         // What resumed clients have left scheduled comes next turn.
         if server.clients.has_scheduled(self.index) {
             self.shared.wake(self.index);
+        }
+    }
+
+    /// Messages to clients that have asked for nothing in this turn.
+    fn collect_pushes(&mut self, server: &mut Server) {
+        self.more_pushes = server.clients.has_pushes(self.index);
+        if !self.more_pushes {
+            self.pushes_since_ns = None;
+            return;
+        }
+        let since_ns = *self.pushes_since_ns.get_or_insert(server.now_ns);
+        let gathered_ns = server.now_ns.saturating_sub(since_ns);
+        if !self.batch.is_empty() && gathered_ns < PUSHES_GATHER_NS {
+            return;
+        }
+        for id in server.clients.take_pushes(self.index, PUSHES_PER_TURN) {
+            let token = server.clients.get(id).map(|client| client.raw.token);
+            if let Some(index) =
+                token.filter(|index| batch::client_of(&self.conns, *index) == Some(id))
+            {
+                self.mark_dirty(index);
+            }
+        }
+        self.more_pushes = server.clients.has_pushes(self.index);
+        if !self.more_pushes {
+            self.pushes_since_ns = None;
         }
     }
 
