@@ -34,6 +34,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/script/cjson.rs",
     "src/script/cmsgpack.rs",
     "src/script/convert.rs",
+    "src/script/fibers.rs",
     "src/script/heap.rs",
     "src/script/packing.rs",
     "src/script/pattern.rs",

@@ -11,6 +11,7 @@ use mlua::ffi::{self, lua_State};
 use sha1::{Digest, Sha1};
 
 use super::convert;
+use super::fibers;
 use super::heap::{self, Function, Run, bytes, push, push_error};
 use super::state::set_functions;
 use crate::exec::scripting::{self, Called};
@@ -20,6 +21,8 @@ use crate::version::{REDIS_VERSION, REDIS_VERSION_NUM};
 const TURN_NS: u64 = 1_000_000;
 /// Instructions between two calls of the hook.
 const HOOK_INSTRUCTIONS: c_int = 1000;
+/// Steps that a value counts as.
+const STEPS_PER_VALUE: usize = 8;
 /// Steps between two looks at the time.
 pub(super) const STEPS_MAX: usize = 1 << 16;
 
@@ -254,8 +257,7 @@ unsafe extern "C-unwind" fn error_reply(lua: *mut lua_State) -> c_int {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let has_code = text.contains(&b' ');
-    let line = &mut heap::of(lua).scratch;
-    line.clear();
+    let line = heap::of(lua).fresh();
     if !has_code {
         line.extend_from_slice(b"ERR ");
         line.extend_from_slice(trim(text));
@@ -320,8 +322,7 @@ unsafe extern "C-unwind" fn log(lua: *mut lua_State) -> c_int {
     if !(0..=3).contains(&level) {
         return raise(lua, "Invalid debug level.");
     }
-    let line = &mut heap::of(lua).scratch;
-    line.clear();
+    let line = heap::of(lua).fresh();
     for index in 2..=count {
         if let Some(text) = bytes(lua, index) {
             if index > 2 {
@@ -455,6 +456,17 @@ pub(super) unsafe fn spend(lua: *mut lua_State, steps: usize) {
     }
 }
 
+/// Counts a value that is encoded as work; raises when what is put together has
+/// become too long. A table may be in many places, so that values are many more
+/// than there is memory.
+#[inline]
+pub(super) unsafe fn spend_value(lua: *mut lua_State) {
+    if heap::of(lua).scratch.len() > heap::BYTES_MAX {
+        ffi::luaL_error(lua, c"not enough memory".as_ptr());
+    }
+    spend(lua, STEPS_PER_VALUE);
+}
+
 #[cold]
 unsafe fn look_at_time(lua: *mut lua_State) {
     if interrupt(lua) {
@@ -494,7 +506,11 @@ unsafe fn interrupt(lua: *mut lua_State) -> bool {
     let heap = heap::of(lua);
     let guarded = std::mem::replace(&mut heap.guarded, false);
     // SAFETY: it lives as long as the coroutine that this runs in.
-    unsafe { (*run.yielder).suspend(()) };
+    unsafe {
+        fibers::leaving();
+        (*run.yielder).suspend(());
+        fibers::entered();
+    }
     heap::of(lua).guarded = guarded;
     let killed = heap::run(lua).is_some_and(|run| (*run.server).scripts.kill);
     if killed {

@@ -15,6 +15,7 @@ mod bit;
 mod cjson;
 mod cmsgpack;
 mod convert;
+mod fibers;
 mod heap;
 mod packing;
 mod pattern;

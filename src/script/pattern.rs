@@ -16,7 +16,7 @@ use std::mem::MaybeUninit;
 use mlua::ffi::{self, lua_State, luaL_Buffer};
 
 use super::api;
-use super::heap::{bytes, push};
+use super::heap::{self, bytes, push};
 
 /// Most captures of a pattern.
 const CAPTURES_MAX: usize = 32;
@@ -183,7 +183,7 @@ impl<'a> Matcher<'a> {
     /// Matches the pattern from `at` on.
     unsafe fn rest(&mut self, place: usize, at: usize) -> Option<usize> {
         self.depth += 1;
-        if self.depth > DEPTH_MAX {
+        if self.depth > DEPTH_MAX || heap::of(self.lua).is_deep() {
             self.fail(c"pattern too complex");
         }
         let end = self.items(place, at);

@@ -12,12 +12,13 @@
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack};
 use corosensei::{Coroutine, CoroutineResult};
 use mlua::ffi::{self, lua_State};
 use sha1::{Digest, Sha1};
 
 use super::convert::{ErrorTable, Replier, error_table};
+use super::fibers;
 use super::heap::{self, Heap, Run, bytes, push};
 use super::shebang;
 use super::state::{self, bottom};
@@ -33,8 +34,9 @@ use crate::resp::Output;
 const STACK_BYTES: usize = 4 << 20;
 /// Scripts that came with EVAL and are kept.
 const EVALS_MAX: usize = 500;
-/// Scripts between two steps of the collector.
-const COLLECT_EVERY: u32 = 50;
+/// Scripts between two steps of the collector, which works by itself too when
+/// memory has grown.
+const COLLECT_EVERY: u32 = 1000;
 
 type Sha = [u8; 40];
 type Script = Coroutine<(), (), i32, DefaultStack>;
@@ -209,7 +211,10 @@ impl Vm {
             (*run).server = server;
             (*run).turn_ns = now_ns;
             (*self.heap).run = run;
-            active.script.resume(())
+            fibers::entering();
+            let result = active.script.resume(());
+            fibers::left();
+            result
         };
         match result {
             CoroutineResult::Yield(()) => Progress::Paused,
@@ -266,8 +271,12 @@ impl Vm {
             None => DefaultStack::new(STACK_BYTES)
                 .map_err(|error| CmdError::err(format!("No stack for the script: {error}")))?,
         };
+        fibers::made(&stack);
+        // SAFETY: nothing runs in the state.
+        unsafe { (*self.heap).stack_low = stack.limit().get() + heap::STACK_KEPT_BYTES };
         let (lua, heap) = (self.lua as usize, self.heap as usize);
         Ok(Coroutine::with_stack(stack, move |yielder, ()| {
+            fibers::entered();
             let (lua, heap) = (lua as *mut lua_State, heap as *mut Heap);
             // SAFETY: the function is on the top; the call is protected.
             unsafe {
@@ -275,6 +284,7 @@ impl Vm {
                 (*heap).guarded = true;
                 let status = ffi::lua_pcall(lua, 0, 1, bottom::ON_ERROR);
                 (*heap).guarded = false;
+                fibers::leaving();
                 status
             }
         }))

@@ -321,7 +321,9 @@ fn what_takes_long_in_few_instructions_can_be_ended_too() {
         "local s = ('x'):rep(1e7) for i = 1, 1e9 do local t = s .. i end",
         "local s, find = ('ab'):rep(1e6), string.find while true do find(s, 'bb', 1, true) end",
     ];
-    scripts.map(|script| runs_until_killed(script, &mut c, &mut other));
+    for script in scripts {
+        runs_until_killed(script, &mut c, &mut other);
+    }
 }
 
 #[test]
@@ -336,7 +338,9 @@ fn a_script_that_takes_long_can_be_ended() {
             "local f=coroutine.wrap(function() while true do end end) while true do pcall(f) end",
             "while true do coroutine.wrap(function() end)() end",
         ];
-        loops.map(|script| runs_until_killed(script, &mut c, &mut other));
+        for script in loops {
+            runs_until_killed(script, &mut c, &mut other);
+        }
         let script = "redis.call('SET','a','b') for i=1,2e7 do end return redis.call('GET','a')";
         c.command(&["EVAL", script, "0"]);
         wait("BUSY", || {
