@@ -481,8 +481,7 @@ unsafe fn resume(lua: *mut lua_State) -> c_int {
 }
 
 unsafe extern "C-unwind" fn coroutine_resume(lua: *mut lua_State) -> c_int {
-    let results = resume(lua);
-    results
+    resume(lua)
 }
 
 unsafe extern "C-unwind" fn coroutine_wrap(lua: *mut lua_State) -> c_int {
