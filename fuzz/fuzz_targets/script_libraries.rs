@@ -31,7 +31,8 @@ const PACK: &str = "
     local values = {cmsgpack.unpack(ARGV[1])}
     if #values == 0 then return '' end
     local text = cmsgpack.pack(unpack(values))
-    if #cmsgpack.pack(cmsgpack.unpack(text)) ~= #text then
+    -- A nil is no element of a table.
+    if not text:find('\\192', 1, true) and #cmsgpack.pack(cmsgpack.unpack(text)) ~= #text then
         return redis.status_reply('other')
     end
     return text";
