@@ -5,8 +5,11 @@ mod support;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingReply, StreamReadReply};
 use redis::{Commands, RedisResult};
 use support::Server;
 
@@ -244,6 +247,177 @@ fn the_redis_crate_from_many_threads_with_a_password() {
     assert_eq!(c.get::<_, i64>("n").unwrap(), 4000);
     let wrong = redis::Client::open(format!("redis://:wrong@127.0.0.1:{}/", server.port)).unwrap();
     assert!(wrong.get_connection().is_err());
+}
+
+const JOBS: usize = 300;
+
+/// A consumer of a work queue.
+struct Worker<'a> {
+    connection: redis::Connection,
+    name: &'a str,
+    done: &'a Mutex<Vec<usize>>,
+}
+
+impl Worker<'_> {
+    /// New jobs, at most so many.
+    fn take(&mut self, count: usize) -> RedisResult<Vec<StreamId>> {
+        let mut ask = redis::cmd("XREADGROUP");
+        ask.arg("GROUP").arg("workers").arg(self.name);
+        ask.arg("COUNT").arg(count).arg("BLOCK").arg(50);
+        ask.arg("STREAMS").arg("queue").arg(">");
+        let reply: Option<StreamReadReply> = ask.query(&mut self.connection)?;
+        let keys = reply.map(|reply| reply.keys).unwrap_or_default();
+        Ok(keys.into_iter().flat_map(|key| key.ids).collect())
+    }
+
+    /// Jobs that somebody else has let lie.
+    fn claim(&mut self) -> RedisResult<Vec<StreamId>> {
+        let mut ask = redis::cmd("XAUTOCLAIM");
+        ask.arg("queue").arg("workers").arg(self.name);
+        ask.arg(200).arg("0").arg("COUNT").arg(5);
+        let reply: StreamAutoClaimReply = ask.query(&mut self.connection)?;
+        Ok(reply.claimed)
+    }
+
+    /// Does a job, which counts if it is the first to say so.
+    fn finish(&mut self, job: &StreamId) -> RedisResult<()> {
+        let number: usize = job.get("job").expect("a job");
+        let first: usize = self.connection.xack("queue", "workers", &[&job.id])?;
+        if first == 1 {
+            self.done.lock().unwrap().push(number);
+        }
+        Ok(())
+    }
+
+    fn work(mut self) -> RedisResult<()> {
+        while self.done.lock().unwrap().len() < JOBS {
+            let mut jobs = self.take(5)?;
+            if jobs.is_empty() {
+                jobs = self.claim()?;
+            }
+            jobs.iter().try_for_each(|job| self.finish(job))?;
+        }
+        Ok(())
+    }
+
+    /// Takes ten jobs, does four, and hangs.
+    fn hang(mut self, id: &Sender<i64>) -> RedisResult<()> {
+        let jobs = self.take(10)?;
+        assert_eq!(jobs.len(), 10);
+        jobs[..4].iter().try_for_each(|job| self.finish(job))?;
+        id.send(redis::cmd("CLIENT").arg("ID").query(&mut self.connection)?)
+            .unwrap();
+        redis::cmd("BLPOP")
+            .arg("never")
+            .arg(0)
+            .query(&mut self.connection)
+    }
+}
+
+#[test]
+fn a_work_queue_bears_the_death_of_a_worker() {
+    let server = Server::start(&["--io-threads", "2", "--stream-node-max-entries", "7"]);
+    for protocol in ["", "?protocol=resp3"] {
+        let url = format!("redis://127.0.0.1:{}/{protocol}", server.port);
+        let client = redis::Client::open(url).unwrap();
+        let mut c = client.get_connection().unwrap();
+        let _: () = redis::cmd("FLUSHALL").query(&mut c).unwrap();
+        let _: () = c.xgroup_create_mkstream("queue", "workers", "0").unwrap();
+        for job in 0..JOBS {
+            let _: String = c.xadd("queue", "*", &[("job", job)]).unwrap();
+        }
+        let done = Mutex::new(Vec::new());
+        let worker = |name| Worker {
+            connection: client.get_connection().unwrap(),
+            name,
+            done: &done,
+        };
+        let (id, ids) = channel();
+        std::thread::scope(|scope| {
+            let victim = worker("ann");
+            let victim = scope.spawn(move || victim.hang(&id));
+            let victim_id = ids.recv().unwrap();
+            let others = ["bob", "cid"].map(|name| {
+                let other = worker(name);
+                scope.spawn(move || other.work())
+            });
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("ID").arg(victim_id);
+            assert_eq!(kill.query::<i64>(&mut c).unwrap(), 1);
+            assert!(victim.join().unwrap().is_err());
+            for other in others {
+                other.join().unwrap().unwrap();
+            }
+        });
+        // Each once, whoever did it.
+        let mut done = done.into_inner().unwrap();
+        done.sort_unstable();
+        assert_eq!(done, (0..JOBS).collect::<Vec<_>>());
+        let pending: StreamPendingReply = c.xpending("queue", "workers").unwrap();
+        assert_eq!(pending.count(), 0);
+        assert_eq!(c.xlen::<_, usize>("queue").unwrap(), JOBS);
+    }
+}
+
+const PYTHON_QUEUE: &str = r#"
+import os, signal, subprocess, sys
+import redis
+
+JOBS = 200
+port, name = int(sys.argv[1]), sys.argv[2]
+r = redis.Redis(port=port, decode_responses=True)
+
+def work(die_after):
+    """Each process is a worker; what it has done is counted beside."""
+    finished = 0
+    while r.hlen("done") < JOBS:
+        found = r.xreadgroup("workers", name, {"queue": ">"}, count=5, block=50)
+        jobs = found[0][1] if found else []
+        if not jobs:
+            jobs = r.xautoclaim("queue", "workers", name, min_idle_time=200, count=5)[1]
+        for id, job in jobs:
+            if finished == die_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if r.xack("queue", "workers", id) == 1:
+                r.hincrby("done", job["job"], 1)
+            finished += 1
+
+if name == "main":
+    r.flushall()
+    r.xgroup_create("queue", "workers", "0", mkstream=True)
+    for job in range(JOBS):
+        r.xadd("queue", {"job": job})
+    command = [sys.executable, "-c", sys.argv[3], str(port)]
+    start = lambda name, *more: subprocess.Popen([*command, name, *more])
+    victim = start("ann", "7")
+    assert victim.wait(60) == -signal.SIGKILL
+    # Three of the five that it took last are still its own.
+    assert [c["pending"] for c in r.xinfo_consumers("queue", "workers")] == [3]
+    others = [start("bob", "-1"), start("cid", "-1")]
+    assert [other.wait(60) for other in others] == [0, 0]
+    assert r.hgetall("done") == {str(job): "1" for job in range(JOBS)}
+    assert r.xpending("queue", "workers")["pending"] == 0
+    print("all was done once")
+else:
+    work(int(sys.argv[3]))
+"#;
+
+#[test]
+fn a_work_queue_of_processes() {
+    let Some(python) = support::python() else {
+        return;
+    };
+    let server = Server::start(&[]);
+    let port = server.port.to_string();
+    let output = Command::new(python)
+        .args(["-c", PYTHON_QUEUE, &port, "main", PYTHON_QUEUE])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(
+        output.status.success() && text == "all was done once\n",
+        "{text}"
+    );
 }
 
 const PYTHON: &str = r#"

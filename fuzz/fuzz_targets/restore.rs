@@ -331,6 +331,7 @@ fn work_with(value: &mut Object, input: &mut Input<'_>, limits: &Limits) {
 
 fn work_with_stream(stream: &mut Stream, input: &mut Input<'_>, text: Vec<u8>) {
     let id = input.id();
+    let names: Vec<_> = stream.groups.keys().cloned().collect();
     match input.byte() % 6 {
         0 => {
             let limits = input.stream_limits();
@@ -343,13 +344,15 @@ fn work_with_stream(stream: &mut Stream, input: &mut Input<'_>, text: Vec<u8>) {
             stream.log.trim(len, input.byte() & 1 == 0, u64::MAX);
         }
         4 => {
-            for group in stream.groups.values_mut() {
+            for name in &names {
+                let group = stream.groups.get_mut(name).expect("a group");
                 group.acknowledge(id);
                 group.advance(&stream.log, id);
             }
         }
         _ => {
-            for group in stream.groups.values_mut() {
+            for name in &names {
+                let group = stream.groups.get_mut(name).expect("a group");
                 group.delete_consumer(&text);
             }
             assert!(stream.log.range_back(StreamId::MIN, id).all(|entry| entry.id <= id));

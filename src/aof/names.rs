@@ -44,6 +44,15 @@ impl From<WriteError> for Logged {
     }
 }
 
+fn failed(what: String, error: std::io::Error) -> WriteError {
+    tracing::warn!("{what}: {}", os_error_text(&error));
+    WriteError::Unchanged
+}
+
+fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
 /// A name as text for logs.
 pub fn shown(name: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(name)
@@ -98,14 +107,30 @@ impl Names {
     /// # Errors
     /// When a step failed; it is logged.
     pub fn write_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), WriteError> {
-        let name = self.manifest();
-        let temporary = [b"temp-", &name[..]].concat();
-        let (path, temporary_path) = (self.path(&name), self.path(&temporary));
-        let (name, temporary) = (shown(&name), shown(&temporary));
-        let failed = |what: String, error: std::io::Error| {
-            tracing::warn!("{what}: {}", os_error_text(&error));
-            WriteError::Unchanged
-        };
+        self.prepare_manifest(disk, manifest)?;
+        self.place_manifest(disk)?;
+        // Files may have been added to the directory, too.
+        disk.sync_dir(&self.dir).map_err(|error| {
+            failed(
+                format!("Fail to fsync AOF directory {}", self.dir.display()),
+                error,
+            );
+            WriteError::Unsynced
+        })
+    }
+
+    /// Where a manifest is until it is in force.
+    pub fn temporary_manifest(&self) -> PathBuf {
+        self.path(&[b"temp-", &self.manifest()[..]].concat())
+    }
+
+    /// Puts a manifest on disk under a temporary name.
+    ///
+    /// # Errors
+    /// When a step failed; it is logged.
+    pub fn prepare_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), WriteError> {
+        let temporary_path = self.temporary_manifest();
+        let temporary = file_name(&temporary_path);
         let file = disk
             .open(&temporary_path, Open::Truncate)
             .map_err(|error| {
@@ -124,19 +149,22 @@ impl Names {
                 error,
             )
         })?;
+        Ok(())
+    }
+
+    /// Gives a prepared manifest the name of the one in force.
+    ///
+    /// # Errors
+    /// When it could not be; it is logged.
+    pub fn place_manifest(&self, disk: &dyn Disk) -> Result<(), WriteError> {
+        let name = self.manifest();
+        let (temporary_path, path) = (self.temporary_manifest(), self.path(&name));
+        let (temporary, name) = (file_name(&temporary_path), shown(&name));
         disk.rename(&temporary_path, &path).map_err(|error| {
             let what = format!(
                 "Error trying to rename the temporary AOF manifest file {temporary} into {name}"
             );
             failed(what, error)
-        })?;
-        // Files may have been added to the directory, too.
-        disk.sync_dir(&self.dir).map_err(|error| {
-            failed(
-                format!("Fail to fsync AOF directory {}", self.dir.display()),
-                error,
-            );
-            WriteError::Unsynced
         })
     }
 }

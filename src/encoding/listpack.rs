@@ -9,6 +9,7 @@
 //! next change. Reading and changing trust that the bytes are well formed:
 //! what comes from outside goes through [`validate`] first.
 
+pub mod bare;
 mod deque;
 mod item;
 #[cfg(test)]

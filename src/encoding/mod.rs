@@ -12,4 +12,5 @@ pub mod member;
 pub mod ordered;
 pub mod quicklist;
 pub mod scored;
+pub mod shared;
 pub mod table;

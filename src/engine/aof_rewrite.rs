@@ -1,21 +1,25 @@
 //! Rewriting the append-only file: a snapshot becomes its new base, and what
 //! changes after the moment of the snapshot goes into a new file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::aof::{AofState, make_dir, shown};
+use super::aof_files::{Installation, Preparation, open_incr, remove};
 use super::saving::{SnapshotEnd, SnapshotTarget};
 use super::server::Server;
-use crate::aof::rewrite::{RewriteOptions, as_commands};
-use crate::aof::{Disk, Manifest, Names, Open, WriteError, os_error_text};
+use crate::aof::rewrite::RewriteOptions;
+use crate::aof::{DiskFile, Manifest, Names};
 use crate::util::Logged;
 
 /// Rewrites that may fail in a row before the next is delayed.
 const FAILURES_MAX: u64 = 3;
 /// Longest delay, minutes.
 const DELAY_MAX_MIN: i64 = 60;
+
+/// Until the next look at whether a rewrite can begin.
+const NAP: Duration = Duration::from_millis(5);
 
 /// The rewrite that runs, and when the next may.
 #[derive(Default)]
@@ -59,84 +63,144 @@ impl Server {
     fn begin_rewrite(&mut self) -> Result<(), Logged> {
         let names = self.aof_names();
         make_dir(&*self.aof.disk, &names)?;
-        // The first command of the new file says for which database it is.
-        self.aof.selected = None;
-        self.flush_aof(true);
-        if !self.aof.buffer.is_empty() {
-            // What the snapshot has must not be repeated after it.
-            tracing::warn!(
-                "Can't rewrite append only file in background: the current one can't be written"
-            );
-            return Err(Logged);
+        self.aof.rewrite.number += 1;
+        if self.aof.state == AofState::On {
+            self.prepare_in_background(names)?;
+        } else {
+            self.open_temporary_incr(&names)?;
+            self.begin_base(&names)?;
         }
-        self.open_new_incr()?;
         let p = &mut self.stats.persistence;
         p.rewrites += 1;
+        p.rewrite_scheduled = false;
+        (p.rewrite_running, p.rewrite_started_ns) = (true, self.now_ns);
+        let pid = std::process::id();
+        tracing::info!("Background append only file rewriting started by pid {pid}");
+        Ok(())
+    }
+
+    /// Begins to write the data as they are now: the new base.
+    fn begin_base(&mut self, names: &Names) -> Result<(), Logged> {
+        let sync_failures = self.aof.sync_failures();
         let rewrite = &mut self.aof.rewrite;
-        rewrite.number += 1;
         let (pid, number) = (std::process::id(), rewrite.number);
-        rewrite.temp =
-            { names.dir }.with_file_name(format!("temp-rewriteaof-bg-{pid}-{number}.aof"));
+        rewrite.temp = names
+            .dir
+            .with_file_name(format!("temp-rewriteaof-bg-{pid}-{number}.aof"));
         rewrite.as_commands = !self.config.aof_use_rdb_preamble;
+        rewrite.sync_failures = sync_failures;
         let target = SnapshotTarget {
             temp: rewrite.snapshot_path(),
             rename_to: None,
             aof_base: true,
             done: snapshot_ended,
         };
-        self.aof.rewrite.sync_failures = self.aof.sync_failures();
         self.begin_snapshot(target).map_err(|reason| {
             tracing::warn!("Can't rewrite append only file in background: {reason}");
             Logged
-        })?;
-        tracing::info!("Background append only file rewriting started by pid {pid}");
-        let now_ns = self.now_ns;
-        let p = &mut self.stats.persistence;
-        p.rewrite_scheduled = false;
-        (p.rewrite_running, p.rewrite_started_ns) = (true, now_ns);
-        Ok(())
+        })
     }
 
-    /// What is changed from now on goes into another file.
-    fn open_new_incr(&mut self) -> Result<(), Logged> {
+    /// Where the log is to begin there is no base yet, and the manifest knows
+    /// nothing of the file.
+    fn open_temporary_incr(&mut self, names: &Names) -> Result<(), Logged> {
         if self.aof.state == AofState::Off {
             return Ok(());
         }
-        let names = self.aof_names();
-        let mut manifest = self.aof.manifest.clone();
-        let name = match self.aof.state {
-            // The manifest only knows it when there is a base.
-            AofState::WaitRewrite => names.temporary_incr(),
-            _ => manifest.new_incr(&names.prefix),
-        };
-        let path = names.path(&name);
-        let opened = self.aof.disk.open(&path, Open::Truncate);
-        let file = opened.map_err(|error| {
-            let (name, text) = (shown(&name), os_error_text(&error));
-            tracing::warn!("Can't open the append-only file {name}: {text}");
-            Logged
-        })?;
-        if manifest != self.aof.manifest {
-            let disk = &*self.aof.disk;
-            if let Err(error) = names.write_manifest(disk, &manifest) {
-                if error == WriteError::Unsynced {
-                    // The file that is written to is to be the last again;
-                    // should this fail, the new one is there and empty.
-                    let _ = names.write_manifest(disk, &self.aof.manifest);
-                }
-                return Err(Logged);
-            }
-            self.aof.manifest = manifest;
+        let name = names.temporary_incr();
+        let file = open_incr(&*self.aof.disk, names, &name)?;
+        self.finish_incr()?;
+        self.switch_incr(&name, file);
+        Ok(())
+    }
+
+    /// All that happened is in the file of changes, or the rewrite fails: what
+    /// its snapshot has must not be repeated after it.
+    fn finish_incr(&mut self) -> Result<(), Logged> {
+        // The first command of the next file says for which database it is.
+        self.aof.selected = None;
+        self.flush_aof(true);
+        if !self.aof.buffer.is_empty() {
+            tracing::warn!(
+                "Can't rewrite append only file in background: the current one can't be written"
+            );
+            return Err(Logged);
         }
-        let name = shown(&name);
+        self.aof.syncer().map(drop)
+    }
+
+    /// What is changed from now on goes into this file.
+    fn switch_incr(&mut self, name: &[u8], file: Arc<dyn DiskFile>) {
+        let name = shown(name);
         tracing::info!("Creating AOF incr file {name} on background rewrite");
-        self.aof.syncer()?;
         if let (Some(old), Some(syncer)) = (self.aof.file.take(), &self.aof.syncer) {
             syncer.sync_and_close(old);
             self.aof.synced_s = self.clock_unix_ms() / 1000;
         }
         self.aof.write_to(file, 0);
+    }
+
+    /// The files that the rewrite begins with wait for the disk, so that they
+    /// are made beside us.
+    fn prepare_in_background(&mut self, names: Names) -> Result<(), Logged> {
+        let preparation = Preparation::new(self.aof.disk.clone(), names, &self.aof.manifest);
+        let number = self.aof.rewrite.number;
+        let spawned = self.spawn(
+            "rewrite",
+            Box::new(move |access| {
+                let mut opened = Some(preparation.run());
+                while opened.is_some() {
+                    let there = access(&mut |server| {
+                        // A script that pauses has done only a part of what
+                        // the log will have as one.
+                        if !server.is_busy()
+                            && let Some(opened) = opened.take()
+                        {
+                            server.prepared(number, &preparation, opened);
+                        }
+                    });
+                    if !there {
+                        return;
+                    }
+                    if opened.is_some() {
+                        std::thread::sleep(NAP);
+                    }
+                }
+            }),
+        );
+        spawned.map_err(|reason| {
+            tracing::warn!("Can't rewrite append only file in background: {reason}");
+            Logged
+        })?;
+        self.aof.rewrite.installing = true;
         Ok(())
+    }
+
+    /// The files are there: the rewrite begins with them.
+    fn prepared(
+        &mut self,
+        number: u64,
+        preparation: &Preparation,
+        opened: Result<Arc<dyn DiskFile>, Logged>,
+    ) {
+        let given_up = number != self.aof.rewrite.number || self.aof.state != AofState::On;
+        let placed = match opened {
+            Ok(file) if !given_up => self.finish_incr().and_then(|()| {
+                preparation.put_in_place(&self.aof.manifest)?;
+                self.aof.manifest = preparation.manifest.clone();
+                self.switch_incr(&preparation.incr, file);
+                Ok(())
+            }),
+            _ => Err(Logged),
+        };
+        if placed.is_err() {
+            preparation.remove();
+        }
+        self.aof.rewrite.installing = false;
+        let begun = placed.and_then(|()| self.begin_base(&preparation.names));
+        if begun.is_err() && !given_up {
+            self.end_rewrite(false);
+        }
     }
 
     /// CONFIG SET appendonly yes: the log is in force once its base is there.
@@ -371,125 +435,6 @@ impl Server {
     }
 }
 
-/// What turns a snapshot that has been written into the base of the log.
-struct Installation {
-    disk: Arc<dyn Disk>,
-    names: Names,
-    /// The files as they will be.
-    manifest: Manifest,
-    snapshot: PathBuf,
-    temp: PathBuf,
-    /// The base is made of commands, which are written from the snapshot.
-    as_commands: Option<RewriteOptions>,
-    base: Vec<u8>,
-    /// The file of changes, when this is the first base.
-    incr: Option<Vec<u8>>,
-    keeps_history: bool,
-    /// The longest that giving a file its name took.
-    rename_ms: i64,
-}
-
-impl Installation {
-    fn run(&mut self) -> Result<Manifest, Logged> {
-        let written = self.write();
-        let installed = written.and_then(|()| self.put_in_place());
-        remove(&self.temp);
-        installed.map(|()| self.manifest.clone())
-    }
-
-    fn write(&self) -> Result<(), Logged> {
-        if let Some(options) = self.as_commands {
-            let written = as_commands(&self.snapshot, &self.temp, options);
-            remove(&self.snapshot);
-            written.map_err(|error| {
-                let text = os_error_text(&error);
-                tracing::warn!("Write error writing append only file on disk: {text}");
-                tracing::warn!("Background AOF rewrite terminated with error");
-                Logged
-            })?;
-        }
-        let temp = self.temp.display();
-        tracing::info!("Successfully created the temporary AOF base file {temp}");
-        tracing::info!("Background AOF rewrite terminated with success");
-        Ok(())
-    }
-
-    fn put_in_place(&mut self) -> Result<(), Logged> {
-        let base_path = self.names.path(&self.base);
-        self.rename(&self.temp.clone(), &base_path, "base")?;
-        let mut created = vec![base_path];
-        let placed = self
-            .place_incr(&mut created)
-            .map_err(|_| WriteError::Unchanged);
-        let placed = placed.and_then(|()| {
-            let disk = &*self.disk;
-            self.names.write_manifest(disk, &self.manifest)
-        });
-        match placed {
-            Ok(()) if self.keeps_history => Ok(()),
-            Ok(()) => {
-                self.drop_history();
-                Ok(())
-            }
-            // With the files of before, which stay, nothing is lost either way.
-            Err(WriteError::Unsynced) if self.incr.is_none() => Ok(()),
-            Err(WriteError::Unsynced) => Err(Logged),
-            Err(WriteError::Unchanged) => {
-                created.iter().for_each(|path| remove(path));
-                Err(Logged)
-            }
-        }
-    }
-
-    fn place_incr(&mut self, created: &mut Vec<PathBuf>) -> Result<(), Logged> {
-        let Some(incr) = &self.incr else {
-            return Ok(());
-        };
-        let from = self.names.path(&self.names.temporary_incr());
-        let to = self.names.path(incr);
-        self.rename(&from, &to, "incr")?;
-        created.push(to);
-        Ok(())
-    }
-
-    fn drop_history(&mut self) {
-        for part in std::mem::take(&mut self.manifest.history) {
-            let name = shown(&part.name);
-            tracing::info!("Removing the history file {name} in the background");
-            // If it stays, nobody looks at it.
-            let _ = self.disk.remove(&self.names.path(&part.name));
-        }
-        // Should it fail, they are looked for in vain at the next start.
-        let _ = self.names.write_manifest(&*self.disk, &self.manifest);
-    }
-
-    fn rename(&mut self, from: &Path, to: &Path, kind: &str) -> Result<(), Logged> {
-        let start = Instant::now();
-        let renamed = self.disk.rename(from, to);
-        self.rename_ms = self.rename_ms.max(start.elapsed().as_millis() as i64);
-        let short = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
-        match renamed {
-            Ok(()) => {
-                tracing::info!(
-                    "Successfully renamed the temporary AOF {kind} file {} into {}",
-                    short(from).display(),
-                    short(to).display()
-                );
-                Ok(())
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "Error trying to rename the temporary AOF {kind} file {} into {}: {}",
-                    from.display(),
-                    to.display(),
-                    os_error_text(&error)
-                );
-                Err(Logged)
-            }
-        }
-    }
-}
-
 impl Rewrite {
     /// Where the snapshot is written.
     fn snapshot_path(&self) -> PathBuf {
@@ -499,11 +444,6 @@ impl Rewrite {
             self.temp.clone()
         }
     }
-}
-
-fn remove(path: &Path) {
-    // It may never have been there, and its name says that it is temporary.
-    let _ = std::fs::remove_file(path);
 }
 
 fn snapshot_ended(server: &mut Server, end: SnapshotEnd) {

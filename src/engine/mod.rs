@@ -3,6 +3,7 @@
 
 pub mod access;
 mod aof;
+mod aof_files;
 mod aof_rewrite;
 mod blocking;
 mod client;

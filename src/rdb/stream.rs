@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{Encoder, Kind, LoadError, Reader, Source};
+use crate::encoding::shared::SharedMap;
 use crate::types::Stream;
 use crate::types::stream::{
     Block, Consumer, ConsumerId, Group, Groups, Pending, StreamFacts, StreamId,
@@ -18,10 +19,10 @@ impl<W: Write> Encoder<W> {
     /// See [`Encoder::kind`].
     pub fn stream(&mut self, stream: &Stream) -> io::Result<()> {
         let log = &stream.log;
-        self.length(log.blocks().len() as u64)?;
+        self.length(log.blocks_len() as u64)?;
         for (id, block) in log.blocks() {
             self.string(&id.to_bytes())?;
-            self.string(block.bytes())?;
+            self.string(&block.listpack(id))?;
         }
         self.length(log.len())?;
         for id in [log.last_id, log.first_id, log.max_deleted_id] {
@@ -60,7 +61,7 @@ impl<W: Write> Encoder<W> {
         self.string(consumer.name())?;
         self.raw(&consumer.seen_ms.to_le_bytes())?;
         self.length(consumer.pending().len() as u64)?;
-        let mut pending = consumer.pending().iter();
+        let mut pending = consumer.pending().keys();
         pending.try_for_each(|id| self.raw(&id.to_bytes()))
     }
 }
@@ -112,8 +113,9 @@ fn add_group(groups: &mut Groups, name: Vec<u8>, group: Group) -> Result<(), Loa
     }
 }
 
-fn blocks<S: Source>(reader: &mut Reader<S>) -> Result<BTreeMap<StreamId, Arc<Block>>, LoadError> {
-    let (mut blocks, mut key) = (BTreeMap::new(), Vec::new());
+fn blocks<S: Source>(reader: &mut Reader<S>) -> Result<SharedMap<StreamId, Arc<Block>>, LoadError> {
+    let (mut blocks, mut key): (SharedMap<_, Arc<Block>>, _) = Default::default();
+    let mut last = None;
     for _ in 0..reader.length()? {
         reader.string_into(&mut key)?;
         let id = <[u8; 16]>::try_from(&key[..]).map_err(|_| {
@@ -124,9 +126,15 @@ fn blocks<S: Source>(reader: &mut Reader<S>) -> Result<BTreeMap<StreamId, Arc<Bl
         let Some(block) = Block::from_bytes(bytes) else {
             return corrupt("Stream listpack integrity check failed.");
         };
-        let before = blocks.insert(StreamId::from_bytes(id), Arc::new(block));
-        if before.is_some() {
+        let id = StreamId::from_bytes(id);
+        if blocks.insert(id, Arc::new(block)).is_some() {
             return corrupt("Listpack re-added with existing key");
+        }
+        // Only to the last more is added.
+        if let Some(last) = last.replace(id)
+            && let Some(block) = blocks.get_mut(&last)
+        {
+            Block::seal(block, last);
         }
     }
     Ok(blocks)
@@ -161,13 +169,15 @@ fn group<S: Source>(
     for _ in 0..reader.length()? {
         let name = reader.string()?;
         let seen_ms = time_ms(reader)?;
-        if kind == Kind::Stream3 {
-            // When it was last given something, which 7.0 does not know.
-            time_ms(reader)?;
-        }
+        let active_ms = match kind {
+            Kind::Stream3 => Some(time_ms(reader)?).filter(|active_ms| *active_ms >= 0),
+            // Older ones do not tell; there is nothing better.
+            _ => Some(seen_ms),
+        };
         let Some(consumer) = group.create_consumer(&name, seen_ms) else {
             return corrupt("Duplicate stream consumer detected.");
         };
+        group.set_active(consumer, active_ms);
         for _ in 0..reader.length()? {
             let id = raw_id(reader)?;
             own(&mut group, &mut unowned, id, consumer)?;

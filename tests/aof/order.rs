@@ -129,10 +129,11 @@ fn manifests_are_on_disk_before_they_count() {
     }
     let dir = tempfile::tempdir().unwrap();
     let calls = "openat,rename,renameat,renameat2,fdatasync,fsync,write";
-    let server = start_traced(dir.path(), calls, &[]);
+    let server = start_traced(dir.path(), calls, &["--appendfsync", "always"]);
     server.connect().check("SET a b", "+OK");
     server.connect().ask("BGREWRITEAOF");
     server.wait_for_log("Background AOF rewrite finished successfully");
+    server.connect().check("SET a c", "+OK");
     server.shut_down();
     let trace = std::fs::read_to_string(dir.path().join("trace")).unwrap();
     let steps = steps(&trace);
@@ -143,6 +144,9 @@ fn manifests_are_on_disk_before_they_count() {
         renames.len() >= 3,
         "at start, for the new file, for the new base"
     );
+    let file = { steps.iter() }.find(|step| step.text.contains("aof.2.incr.aof"));
+    let file = file.expect("a new file").text.rsplit(' ').next().unwrap();
+    let synced = format!("fdatasync({file})");
     for rename in renames {
         let before = steps.iter().rev().find(|step| {
             step.returned < rename.began && step.text.contains("temp-appendonly.aof.manifest")
@@ -157,8 +161,9 @@ fn manifests_are_on_disk_before_they_count() {
         assert!(between(opened, rename.began, &["fdatasync(", "fsync("]));
         let next = steps.iter().find(|step| {
             step.began > rename.returned
-                && (step.text.starts_with("fsync(") || step.text.starts_with("rename"))
+                && (step.text.starts_with("fsync(") || step.text.starts_with(&synced))
         });
+        // The names before what is in the new file.
         let next = next.expect("the directory is synced");
         assert!(next.text.starts_with("fsync("), "{}", next.text);
     }

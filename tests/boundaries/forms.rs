@@ -7,6 +7,8 @@ use redstart::command::docs::{self, Arg, ArgKind};
 use redstart::command::registry::{Entry, Registry};
 use redstart::command::table::{Group, flag};
 use redstart::rdb::{Encoder, Kind, payload};
+use redstart::types::stream::{Group as StreamGroup, NewId, Pending, StreamLimits};
+use redstart::types::{Stream, StreamId, ValueView};
 
 /// One word of a call.
 #[derive(Clone)]
@@ -144,6 +146,8 @@ fn sequence(group: Group, args: &[Arg]) -> Vec<Choice> {
 /// What an argument can be; the plainest first.
 fn choices(group: Group, arg: &Arg) -> Vec<Choice> {
     let values: Vec<Choice> = match &arg.kind {
+        // The ID would be the time.
+        ArgKind::PureToken if arg.name == "auto_id" => Vec::new(),
         ArgKind::PureToken => vec![Vec::new()],
         ArgKind::OneOf(parts) => {
             let parts = parts.iter().flat_map(|part| choices(group, part));
@@ -185,6 +189,8 @@ fn simple(group: Group, arg: &Arg) -> Word {
         (ArgKind::UnixTime, _) => number("99999999999"),
         (ArgKind::Integer, "client-id") => number("999999"),
         (ArgKind::Integer, "protover") => number("2"),
+        // As many as there are, or more.
+        (ArgKind::Integer, "entries_added") => number("5"),
         (ArgKind::Integer, "cursor") => number("0"),
         (ArgKind::Double | ArgKind::Integer, _) => number("1"),
         // Ranks or scores, though the documentation has them as texts.
@@ -192,6 +198,12 @@ fn simple(group: Group, arg: &Arg) -> Word {
         // Members; numbers are an error here.
         (ArgKind::String, "min") => number("-"),
         (ArgKind::String, "max") => number("+"),
+        (ArgKind::String, name) if group == Group::Stream && is_number_of_stream(name) => {
+            number(match name {
+                "id" | "last-id" => "5",
+                _ => "1",
+            })
+        }
         (ArgKind::String, "encoding") => text("u8"),
         (ArgKind::String, "serialized-value") => Word::Fixed(dumped()),
         (ArgKind::String, "host") => text("127.0.0.1"),
@@ -205,6 +217,13 @@ fn simple(group: Group, arg: &Arg) -> Word {
     }
 }
 
+/// IDs, which may be plain numbers, and what the documentation of streams has
+/// as texts else.
+fn is_number_of_stream(name: &str) -> bool {
+    let others = ["start", "end", "threshold", "min-idle-time"];
+    name.ends_with("id") || others.contains(&name)
+}
+
 /// What RESTORE takes.
 fn dumped() -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
@@ -215,9 +234,42 @@ fn dumped() -> Vec<u8> {
     bytes
 }
 
+/// A stream of three entries, with a group `a` whose consumer `a` was given two
+/// of them, very long ago.
+fn dumped_stream() -> Vec<u8> {
+    let (mut stream, mut group) = (Stream::default(), StreamGroup::new(id(2), Some(2)));
+    let limits = StreamLimits {
+        bytes: 4096,
+        entries: 2,
+    };
+    for ms in 1..=3 {
+        let entry = stream.log.add(NewId::Given(id(ms)), &[b"f", b"v"], limits);
+        entry.expect("IDs that ascend");
+    }
+    let consumer = group.create_consumer(b"a", 1).expect("the first");
+    for ms in 1..=2 {
+        let pending = Pending {
+            delivered_ms: 1,
+            deliveries: 1,
+            consumer,
+        };
+        group.assign(id(ms), pending);
+    }
+    stream.groups.insert(b"a"[..].into(), group);
+    payload::of(ValueView::Stream(&stream), false)
+}
+
+fn id(ms: u64) -> StreamId {
+    StreamId::new(ms, 0)
+}
+
 /// Fills a key with what suits the commands of a group.
 pub fn fill(group: Group, key: &[u8]) -> Vec<Vec<u8>> {
     let words: &[&str] = match group {
+        Group::Stream => {
+            let words: [&[u8]; 4] = [b"RESTORE", key, b"0", &dumped_stream()];
+            return words.map(<[u8]>::to_vec).to_vec();
+        }
         Group::String => &["SET", "", "10"],
         Group::Bitmap => &["SET", "", "bits and bytes"],
         Group::HyperLogLog => &["PFADD", "", "a", "b", "c"],

@@ -288,3 +288,115 @@ fn streams_are_maps_in_resp3() {
         );
     });
 }
+
+#[test]
+fn scripts_do_not_wait() {
+    on_both(|c| {
+        c.check("XGROUP CREATE s g 0 MKSTREAM", "+OK");
+        let denied = "-ERR XREAD command is not allowed with BLOCK option from scripts";
+        let mut run = |call: &str| {
+            let words: Vec<&str> = call.split(' ').collect();
+            let script = "return redis.pcall(unpack(ARGV))";
+            c.command(&[&["EVAL", script, "1", "s"], &words[..]].concat());
+            c.reply()
+        };
+        assert_eq!(run("XREAD BLOCK 0 STREAMS s $"), denied);
+        assert_eq!(run("XREAD BLOCK word STREAMS s $"), denied);
+        assert_eq!(run("XREAD COUNT 1 BLOCK 1 STREAMS s 0"), denied);
+        assert_eq!(
+            run("xReadGroup GROUP g ann BLOCK 0 STREAMS s >"),
+            "-ERR xReadGroup command is not allowed with BLOCK option from scripts"
+        );
+        assert_eq!(run("XREADGROUP GROUP g ann STREAMS s >"), "$-1");
+        assert_eq!(run("XREAD STREAMS s $"), "$-1");
+    });
+}
+
+/// Since Redis 7.4.
+#[test]
+fn the_last_entry_is_read() {
+    let server = Server::start(SMALL_BLOCKS);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.check("XREAD STREAMS s +", "*-1");
+    for id in ["1-0", "2-0", "3-0", "3-1"] {
+        c.check(&format!("XADD s {id} f {id}"), &format!("${id}"));
+    }
+    c.check("XREAD STREAMS s +", "*1 *2 $s *1 *2 $3-1 *2 $f $3-1");
+    c.check(
+        "XREAD COUNT 5 BLOCK 0 STREAMS s +",
+        "*1 *2 $s *1 *2 $3-1 *2 $f $3-1",
+    );
+    c.check("XDEL s 3-1", ":1");
+    c.check("XADD t 7-7 f v", "$7-7");
+    c.check(
+        "XREAD STREAMS none s t + + +",
+        "*2 *2 $s *1 *2 $3-0 *2 $f $3-0 *2 $t *1 *2 $7-7 *2 $f $v",
+    );
+    // Where there is none, it waits for one.
+    c.check("XTRIM t MAXLEN 0", ":1");
+    c.check("XREAD STREAMS t +", "*-1");
+    let id = c.id();
+    c.command(&["XREAD", "BLOCK", "0", "STREAMS", "t", "+"]);
+    crate::support::wait("the reader to wait", || {
+        (other.field_of(id, "flags") == "b").then_some(())
+    });
+    other.check("XADD t 8-0 f v", "$8-0");
+    c.check_reply("*1 *2 $t *1 *2 $8-0 *2 $f $v");
+    c.check(
+        "XREADGROUP GROUP g ann STREAMS s +",
+        "-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option",
+    );
+    c.check("XGROUP CREATE s g 0", "+OK");
+    c.check("XREADGROUP GROUP g ann STREAMS s +", INVALID_ID);
+}
+
+/// Since Redis 7.2, behind what 7.0 has.
+#[test]
+fn when_consumers_were_given_something_is_told() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    c.check("XGROUP CREATE s g 0 MKSTREAM", "+OK");
+    c.check("XGROUP CREATECONSUMER s g ann", ":1");
+    let field = |c: &mut Client, ask: &str, consumer: &str, name: &str| -> i64 {
+        let reply = c.ask(ask);
+        let words: Vec<&str> = reply.split(' ').collect();
+        let consumer = words
+            .iter()
+            .rposition(|word| *word == format!("${consumer}"));
+        let rest = &words[consumer.expect("the consumer")..];
+        let at = rest.iter().position(|word| *word == format!("${name}"));
+        rest[at.expect("the field") + 1][1..]
+            .parse()
+            .expect("a number")
+    };
+    let inactive = |c: &mut Client, name: &str| field(c, "XINFO CONSUMERS s g", name, "inactive");
+    let idle = |c: &mut Client, name: &str| field(c, "XINFO CONSUMERS s g", name, "idle");
+    let active = |c: &mut Client, name: &str| field(c, "XINFO STREAM s FULL", name, "active-time");
+    assert_eq!((inactive(&mut c, "ann"), active(&mut c, "ann")), (-1, -1));
+    // Nothing is pending for it, nothing is given.
+    c.check("XREADGROUP GROUP g ann STREAMS s 0", "*1 *2 $s *0");
+    assert_eq!(inactive(&mut c, "ann"), -1);
+    c.check("XADD s 1-0 f v", "$1-0");
+    c.check(
+        "XREADGROUP GROUP g ann STREAMS s >",
+        "*1 *2 $s *1 *2 $1-0 *2 $f $v",
+    );
+    assert!((0..5000).contains(&inactive(&mut c, "ann")));
+    let since = active(&mut c, "ann");
+    assert!(since > 1_700_000_000_000);
+    // Only asking is not being given something.
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    c.check("XREADGROUP GROUP g ann STREAMS s 5", "*1 *2 $s *0");
+    assert_eq!(active(&mut c, "ann"), since);
+    assert!(inactive(&mut c, "ann") >= 60 && idle(&mut c, "ann") < inactive(&mut c, "ann"));
+    c.check("XCLAIM s g bob 1000000 1-0", "*0");
+    c.check("XCLAIM s g bob 0 1-0 JUSTID", "*1 $1-0");
+    assert!(active(&mut c, "bob") >= since + 60);
+    // Without acknowledgement, nothing is given to the consumer to keep.
+    c.check("XADD s 2-0 f v", "$2-0");
+    c.check(
+        "XREADGROUP GROUP g cid NOACK STREAMS s >",
+        "*1 *2 $s *1 *2 $2-0 *2 $f $v",
+    );
+    assert_eq!(inactive(&mut c, "cid"), -1);
+}

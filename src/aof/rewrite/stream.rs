@@ -65,7 +65,7 @@ impl Out {
         if consumer.pending().is_empty() {
             return self.command(&[b"XGROUP", b"CREATECONSUMER", key, name, consumer.name()]);
         }
-        for id in consumer.pending() {
+        for id in consumer.pending().keys() {
             let pending = group.pending()[id];
             self.command(&[
                 b"XCLAIM",

@@ -101,6 +101,7 @@ impl<'a> Claimer<'a> {
         }
     }
 
+    /// The consumer, which is given something.
     fn of(&mut self, group: &mut Group) -> ConsumerId {
         if let Some(id) = self.id {
             return id;
@@ -116,6 +117,7 @@ impl<'a> Claimer<'a> {
                 created.expect("not there, as was just seen")
             }
         };
+        group.set_active(id, Some(self.now_ms));
         self.id = Some(id);
         id
     }
@@ -257,7 +259,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx) -> CmdResult {
     let mut next = Some(start);
     while looks > 0 && count > 0 {
         looks -= 1;
-        let found = next.and_then(|next| group.pending().range(next..).next());
+        let found = next.and_then(|next| group.pending().iter_from(&next).next());
         let Some((id, pending)) = found.map(|(id, pending)| (*id, *pending)) else {
             next = None;
             break;
@@ -287,7 +289,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx) -> CmdResult {
         journal.claimed(group, &id_arg(id), given);
         changes += 1;
     }
-    let next = next.and_then(|next| group.pending().range(next..).next());
+    let next = next.and_then(|next| group.pending().iter_from(&next).next());
     let next = next.map_or(StreamId::MIN, |(id, _)| *id);
     ctx.reply.end_array(array, claimed);
     ctx.reply.end_bulk(cursor, next.text().as_bytes());

@@ -92,12 +92,15 @@ fn xinfo_consumers(ctx: &mut Ctx) -> CmdResult {
     let reply = &mut ctx.reply;
     reply.array(group.consumers_len());
     for (_, consumer) in group.consumers() {
-        reply.map(3);
+        reply.map(4);
         reply.bulk(b"name");
         reply.bulk(consumer.name());
         name_and_number(reply, "pending", consumer.pending().len() as i64);
         let idle_ms = now_ms.saturating_sub(consumer.seen_ms).max(0);
         name_and_number(reply, "idle", idle_ms);
+        // Since 7.2, behind what 7.0 has; -1: it never was given anything.
+        let inactive_ms = { consumer.active_ms }.map(|active| now_ms.saturating_sub(active).max(0));
+        name_and_number(reply, "inactive", inactive_ms.unwrap_or(-1));
     }
     REPLIED
 }
@@ -155,8 +158,8 @@ fn xinfo_stream(ctx: &mut Ctx) -> CmdResult {
     let (reply, log) = (&mut ctx.reply, &stream.log);
     reply.map(if full.is_some() { 9 } else { 10 });
     name_and_number(reply, "length", log.len().cast_signed());
-    name_and_number(reply, "radix-tree-keys", log.blocks().len() as i64);
-    name_and_number(reply, "radix-tree-nodes", stream.tree_nodes() as i64);
+    name_and_number(reply, "radix-tree-keys", log.blocks_len() as i64);
+    name_and_number(reply, "radix-tree-nodes", log.tree_nodes() as i64);
     name_and_id(reply, "last-generated-id", log.last_id);
     name_and_id(reply, "max-deleted-entry-id", log.max_deleted_id);
     name_and_number(reply, "entries-added", log.entries_added.cast_signed());
@@ -213,20 +216,22 @@ fn group_details(reply: &mut Reply<'_>, group: &Group, max: Option<u64>) {
     reply.bulk(b"consumers");
     reply.array(group.consumers_len());
     for (_, consumer) in group.consumers() {
-        reply.map(4);
+        reply.map(5);
         reply.bulk(b"name");
         reply.bulk(consumer.name());
         name_and_number(reply, "seen-time", consumer.seen_ms);
         name_and_number(reply, "pel-count", consumer.pending().len() as i64);
         reply.bulk(b"pending");
         reply.array(consumer.pending().len().min(max));
-        for id in consumer.pending().iter().take(max) {
+        for id in consumer.pending().keys().take(max) {
             let pending = group.pending()[id];
             reply.array(3);
             reply_id(reply, *id);
             reply.integer(pending.delivered_ms);
             reply.integer(pending.deliveries.cast_signed());
         }
+        // Since 7.2, behind what 7.0 has.
+        name_and_number(reply, "active-time", consumer.active_ms.unwrap_or(-1));
     }
 }
 

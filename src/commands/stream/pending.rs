@@ -83,7 +83,7 @@ fn summary(reply: &mut Reply<'_>, group: &Group) {
     let pending = group.pending();
     reply.array(4);
     reply.integer(pending.len() as i64);
-    let ends = pending.first_key_value().zip(pending.last_key_value());
+    let ends = pending.first().zip(pending.last());
     let Some(((first, _), (last, _))) = ends else {
         reply.null();
         reply.null();
@@ -136,14 +136,13 @@ fn pending_from(
     start: StreamId,
     end: StreamId,
 ) -> impl Iterator<Item = (StreamId, crate::types::stream::Pending)> {
-    // A range of a tree must not end before it starts.
-    let range = (start <= end).then_some(start..=end);
-    let of_all = range.clone().filter(|_| consumer.is_none());
-    let of_all = of_all.map(|range| group.pending().range(range));
-    let of_one = consumer.zip(range);
-    let of_one = of_one.map(|(id, range)| group.consumer(id).pending().range(range));
-    let of_one = of_one.into_iter().flatten();
-    let of_one = of_one.map(|id| (*id, group.pending()[id]));
+    let of_all = consumer
+        .is_none()
+        .then(|| group.pending().iter_from(&start));
     let of_all = of_all.into_iter().flatten();
-    of_all.map(|(id, pending)| (*id, *pending)).chain(of_one)
+    let of_all = of_all.map(|(id, pending)| (*id, *pending));
+    let of_one = consumer.map(|id| group.consumer(id).pending().iter_from(&start));
+    let of_one = of_one.into_iter().flatten();
+    let of_one = of_one.map(|(id, _)| (*id, group.pending()[id]));
+    of_all.chain(of_one).take_while(move |(id, _)| *id <= end)
 }

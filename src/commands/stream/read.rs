@@ -3,7 +3,8 @@
 use super::entries::{count_arg, reply_entries, reply_entry, reply_id};
 use super::journal::{Journal, id_arg};
 use super::{ids, no_such_group};
-use crate::command::ctx::{Args, CmdError, CmdResult, Ctx, Done, REPLIED};
+use crate::command::ctx::{CmdError, CmdResult, Ctx, Done, REPLIED};
+use crate::command::error::shown;
 use crate::engine::{DeniedReply, Wait};
 use crate::keyspace::event;
 use crate::resp::Reply;
@@ -44,13 +45,21 @@ fn only_of_groups(option: &str) -> CmdError {
 }
 
 impl<'a> Request<'a> {
-    fn parse(args: &mut Args<'a>, now_ms: i64, groups: bool) -> Result<Request<'a>, CmdError> {
+    fn parse(ctx: &mut Ctx<'a>, groups: bool) -> Result<Request<'a>, CmdError> {
+        let (now_ms, in_script, args) = (ctx.now_ms(), ctx.caller.from_script, &mut ctx.args);
         let (mut block, mut count, mut no_ack) = (None, None, false);
         let (mut group, mut streams) = (None, None);
         while let Some(word) = args.next_arg() {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             let more = args.left();
             if is("BLOCK") && more > 0 {
+                if in_script {
+                    let mut text = shown(args.argv()[0], usize::MAX).to_vec();
+                    text.extend_from_slice(
+                        b" command is not allowed with BLOCK option from scripts",
+                    );
+                    return Err(CmdError::err(text));
+                }
                 block = Some(until(args.bytes()?, now_ms)?);
             } else if is("COUNT") && more > 0 {
                 count = Some(count_arg(args.bytes()?)?).filter(|count| *count > 0);
@@ -105,8 +114,7 @@ fn until(text: &[u8], now_ms: i64) -> Result<Option<i64>, CmdError> {
 }
 
 pub(super) fn xread(ctx: &mut Ctx) -> CmdResult {
-    let now_ms = ctx.now_ms();
-    let request = Request::parse(&mut ctx.args, now_ms, false)?;
+    let request = Request::parse(ctx, false)?;
     if let Some(key) = ctx.woken_by {
         return read_woken(ctx, &request, key);
     }
@@ -132,6 +140,11 @@ fn read_after(ctx: &mut Ctx, key: &[u8], id: &[u8]) -> Result<StreamId, CmdError
     let stream = ctx.db.read::<Stream>(key)?;
     match id {
         b"$" => Ok(stream.map_or(StreamId::MIN, |stream| stream.log.last_id)),
+        // Since 7.4: the last entry there is; where there is none, the next one.
+        b"+" => Ok(stream.map_or(StreamId::MIN, |stream| {
+            let last = stream.log.last_entry_id();
+            last.map_or(stream.log.last_id, |last| last.prev().unwrap_or_default())
+        })),
         b">" => Err(CmdError::err(
             "The > ID can be specified only when calling XREADGROUP using the GROUP <group> \
              <consumer> option.",
@@ -234,8 +247,7 @@ fn wait(request: &Request<'_>, argv: Vec<Vec<u8>>) -> Done {
 }
 
 pub(super) fn xreadgroup(ctx: &mut Ctx) -> CmdResult {
-    let now_ms = ctx.now_ms();
-    let request = Request::parse(&mut ctx.args, now_ms, true)?;
+    let request = Request::parse(ctx, true)?;
     let Some(reader) = request.reader else {
         return Err(CmdError::Syntax);
     };
@@ -356,15 +368,20 @@ fn serve<'a>(
             reply_new(reply, log, group, count, |_, _| ());
             journal.advanced(group);
         }
-        None => reply_new(reply, log, group, count, |group, id| {
-            let pending = Pending {
-                delivered_ms: now_ms,
-                deliveries: 1,
-                consumer,
-            };
-            group.assign(id, pending);
-            journal.claimed(group, &id_arg(id), pending);
-        }),
+        None => {
+            let delivered = reply_new(reply, log, group, count, |group, id| {
+                let pending = Pending {
+                    delivered_ms: now_ms,
+                    deliveries: 1,
+                    consumer,
+                };
+                group.assign(id, pending);
+                journal.claimed(group, &id_arg(id), pending);
+            });
+            if delivered > 0 {
+                group.set_active(consumer, Some(now_ms));
+            }
+        }
     }
     if created {
         edit.notify(event::XGROUP_CREATECONSUMER);
@@ -373,14 +390,14 @@ fn serve<'a>(
     Ok(())
 }
 
-/// The entries that the group was not given yet.
+/// The entries that the group was not given yet; tells how many.
 fn reply_new(
     reply: &mut Reply<'_>,
     log: &Log,
     group: &mut Group,
     count: Option<u64>,
     mut deliver: impl FnMut(&mut Group, StreamId),
-) {
+) -> usize {
     let (array, mut replied) = (reply.deferred(), 0);
     let start = group.last_id.next().unwrap_or(StreamId::MAX);
     let max = count.map_or(usize::MAX, |count| count as usize);
@@ -391,6 +408,7 @@ fn reply_new(
         replied += 1;
     }
     reply.end_array(array, replied);
+    replied
 }
 
 /// What is pending for a consumer after an ID; that is one more delivery.
@@ -408,7 +426,7 @@ fn reply_pending(
         && let Some(start) = next
     {
         let pending = group.consumer(consumer).pending();
-        let Some(id) = pending.range(start..).next().copied() else {
+        let Some(id) = pending.iter_from(&start).next().map(|(id, _)| *id) else {
             break;
         };
         next = id.next();

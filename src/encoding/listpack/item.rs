@@ -207,7 +207,7 @@ pub(super) fn backlen_len(size: usize) -> usize {
 /// Writes the length so that it is read from its last byte: seven bits each,
 /// the top bit set where there is more to the left.
 #[inline]
-fn write_backlen(size: usize, out: &mut [u8]) -> usize {
+pub(super) fn write_backlen(size: usize, out: &mut [u8]) -> usize {
     if size <= 127 {
         out[0] = size as u8;
         return 1;
@@ -311,6 +311,39 @@ pub(super) fn read(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
         _ => {
             let (value, size) = read_int(bytes, at);
             (Item::Int(value), size)
+        }
+    }
+}
+
+/// Bytes of the element at `at` without the length at its end.
+#[inline]
+pub(super) fn body_len(bytes: &[u8], at: usize) -> usize {
+    match SIZES[usize::from(bytes[at])] {
+        0 => {
+            let (head, len) = long_text(bytes, at);
+            head + len
+        }
+        size => usize::from(size) - 1,
+    }
+}
+
+/// The element at `at`, and its bytes without the length at its end.
+#[inline]
+pub(super) fn read_body(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
+    let tag = bytes[at];
+    match tag {
+        0x80..=0xbf => {
+            let len = usize::from(tag & 0x3f);
+            (Item::Bytes(&bytes[at + 1..at + 1 + len]), len + 1)
+        }
+        0..=0x7f => (Item::Int(i64::from(tag)), 1),
+        0xe0..=0xf0 => {
+            let (head, len) = long_text(bytes, at);
+            (Item::Bytes(&bytes[at + head..at + head + len]), head + len)
+        }
+        _ => {
+            let (value, size) = read_int(bytes, at);
+            (Item::Int(value), size - 1)
         }
     }
 }

@@ -27,9 +27,7 @@ pub(super) fn is_large(object: &Object) -> bool {
         Object::Set(Set::Table(table)) => table.len() >= LARGE_LEN,
         Object::Zset(Zset::Big(scored)) => scored.len() >= LARGE_LEN,
         Object::Hash(Hash::Table(table)) => table.len() >= LARGE_LEN,
-        Object::Stream(stream) => {
-            stream.log.blocks().len() > 2 || stream.pending_len() >= LARGE_LEN
-        }
+        Object::Stream(stream) => stream.log.blocks_len() > 2 || stream.pending_len() >= LARGE_LEN,
         _ => false,
     }
 }
@@ -137,7 +135,7 @@ impl Large {
         let body = match object {
             Object::String(string) => Body::Text(string.share()),
             Object::List(List::Quick(list)) => Body::Nodes(list.clone()),
-            // Its blocks are shared.
+            // The copy shares all that is big, and takes no time.
             Object::Stream(stream) => Body::Stream(stream.clone()),
             _ => {
                 let elements = Arc::new(Mutex::new(Elements {

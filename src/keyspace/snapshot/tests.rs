@@ -12,10 +12,11 @@ use crate::keyspace::entry::NewValue;
 use crate::keyspace::{Ttl, event};
 use crate::rdb::frame::Record;
 use crate::rdb::{Limits, Reader};
-use crate::types::StreamId;
+use crate::types::stream::{Group, Pending};
 use crate::types::{
     Hash, HashLimits, List, Set, SetLimits, Side, ValueView, Zset, ZsetLimits, list_limits,
 };
+use crate::types::{Stream, StreamId};
 
 /// Small limits, so that few elements make big values.
 fn limits() -> Limits {
@@ -302,5 +303,66 @@ fn a_snapshot_that_is_given_up_leaves_nothing_behind() {
     for (_, db) in keyspace.dbs() {
         assert!(!db.table().is_frozen());
         db.table().check_invariants();
+    }
+}
+
+/// A stream is handed to the snapshot without a look at what is in it, and
+/// what changes afterwards copies a few nodes, however much is pending.
+#[test]
+fn much_that_is_pending_stalls_nobody() {
+    const PENDING: u64 = 1_000_000;
+    let mut keyspace = Keyspace::new(1);
+    let db0 = keyspace.index(0).unwrap();
+    let (mut stream, mut group) = (Stream::default(), Group::new(StreamId::MIN, None));
+    let consumer = group.create_consumer(b"ann", 0).unwrap();
+    let pending = Pending {
+        delivered_ms: 1,
+        deliveries: 1,
+        consumer,
+    };
+    for ms in 1..=PENDING {
+        group.assign(StreamId::new(ms, 0), pending);
+    }
+    stream.groups.insert(b"g"[..].into(), group);
+    let value = NewValue::Boxed(Box::new(Object::Stream(Box::new(stream))));
+    keyspace
+        .select(db0)
+        .set(b"s", value, Ttl::Clear, event::SET);
+    keyspace.begin_snapshot(SnapshotOptions {
+        compress: false,
+        usage: UsageKept::None,
+        key_by_key: false,
+    });
+    let acknowledge = |keyspace: &mut Keyspace, ms: u64| {
+        let mut db = keyspace.select(db0);
+        let mut stream = db.edit_collection::<Stream>(b"s").unwrap().unwrap();
+        let group = stream.groups.get_mut(&b"g"[..]).unwrap();
+        assert!(group.acknowledge(StreamId::new(ms, 0)).is_some());
+        (
+            group.pending().clone(),
+            group.consumer(consumer).pending().clone(),
+        )
+    };
+    let first = acknowledge(&mut keyspace, 1);
+    let second = acknowledge(&mut keyspace, PENDING / 2);
+    let mut found = None;
+    loop {
+        let step = keyspace.snapshot_step(Duration::ZERO);
+        for piece in step.pieces {
+            if let Piece::Stream(stream) = piece {
+                found = Some(stream);
+            }
+        }
+        if step.done {
+            break;
+        }
+    }
+    let kept = found.expect("a piece of its own");
+    let group = &kept.groups[&b"g"[..]];
+    assert_eq!(group.pending().len() as u64, PENDING);
+    let of_consumer = group.consumer(consumer).pending();
+    for (apart, changed) in [(4, first), (8, second)] {
+        assert!(changed.0.nodes_apart(group.pending()) <= apart);
+        assert!(changed.1.nodes_apart(of_consumer) <= apart);
     }
 }

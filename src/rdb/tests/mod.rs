@@ -512,3 +512,44 @@ fn lengths_alone_allocate_nothing() {
     .concat();
     assert!(Reader::new(&bomb[..]).string().is_err());
 }
+
+/// A stream as Redis 7.2 writes it, of one consumer, which was given something.
+fn stream_3(active_ms: i64) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::new());
+    encoder.raw(&[21]).unwrap();
+    // No entries; last, first and greatest deleted ID; entries added.
+    for number in [0, 0, 5, 0, 0, 0, 5, 0, 1, 1] {
+        encoder.length(number).unwrap();
+    }
+    encoder.string(b"group").unwrap();
+    for number in [5, 0, 1, 0, 1] {
+        encoder.length(number).unwrap();
+    }
+    encoder.string(b"ann").unwrap();
+    encoder.raw(&7i64.to_le_bytes()).unwrap();
+    encoder.raw(&active_ms.to_le_bytes()).unwrap();
+    encoder.length(0).unwrap();
+    encoder.into_inner()
+}
+
+#[test]
+fn when_a_consumer_was_active_is_read() {
+    let active_ms = |bytes: &[u8]| {
+        let object = loaded(bytes, &limits(8, 0)).expect("sound");
+        let ValueView::Stream(stream) = object.view() else {
+            panic!("no stream");
+        };
+        let group = &stream.groups[&b"group"[..]];
+        let (_, consumer) = group.consumers().next().expect("one");
+        assert_eq!((consumer.name(), consumer.seen_ms), (&b"ann"[..], 7));
+        // Nobody but Redis 7.2 would read what is not written.
+        let payload = payload::of(object.view(), false);
+        assert_eq!(payload[0], 19);
+        consumer.active_ms
+    };
+    assert_eq!(active_ms(&stream_3(5)), Some(5));
+    assert_eq!(active_ms(&stream_3(-1)), None);
+    // What is older does not tell: then when it last asked for something.
+    let payload = payload::of(loaded(&stream_3(5), &limits(8, 0)).unwrap().view(), false);
+    assert_eq!(active_ms(payload::open(&payload).unwrap()), Some(7));
+}

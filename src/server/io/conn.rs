@@ -73,6 +73,8 @@ pub(super) struct Conn {
     pub readable: bool,
     /// The peer has closed its side, or the socket has failed.
     pub hung_up: bool,
+    /// Messages to it were held back when it was cut off: it gets them first.
+    pub(super) parting: bool,
     /// All that the peer sent has been read.
     pub ended: bool,
     /// The socket takes no more now.
@@ -106,6 +108,7 @@ impl Conn {
             unauthenticated,
             readable: true,
             hung_up: false,
+            parting: false,
             ended: false,
             write_blocked: false,
             more_output: false,

@@ -439,6 +439,7 @@ impl<D: Driver> Reactor<D> {
                 continue;
             };
             conn.closing = client.closing;
+            conn.parting = client.push_scheduled && client.closing == Closing::Now;
             if conn.waiting && conn.hung_up && client.flags.has(Flags::BLOCKED) {
                 // Redis: nobody is woken who does not listen. A pause, though,
                 // ends by itself, and what came before the end is answered.
@@ -472,7 +473,8 @@ impl<D: Driver> Reactor<D> {
         }
         let since_ns = *self.pushes_since_ns.get_or_insert(server.now_ns);
         let gathered_ns = server.now_ns.saturating_sub(since_ns);
-        if !self.batch.is_empty() && gathered_ns < PUSHES_GATHER_NS {
+        let ends = server.shutdown != ShutdownState::None;
+        if !self.batch.is_empty() && !ends && gathered_ns < PUSHES_GATHER_NS {
             return;
         }
         for id in server.clients.take_pushes(self.index, PUSHES_PER_TURN) {
@@ -562,6 +564,10 @@ impl<D: Driver> Reactor<D> {
             return flushed;
         };
         if conn.closing == Closing::Now {
+            if conn.parting && conn.hold_until <= self.durable && !conn.write_blocked {
+                // Whether it takes them is its own affair.
+                let _ = conn.flush(&mut self.pool);
+            }
             self.close(index);
             return flushed;
         }

@@ -1,12 +1,13 @@
 //! Consumer groups: what was delivered to whom and not acknowledged yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Log, StreamId};
+use crate::encoding::shared::SharedMap;
 
 /// A consumer within its group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ConsumerId(usize);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ConsumerId(u64);
 
 /// An entry that was delivered and not acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,12 +21,14 @@ pub struct Pending {
 }
 
 /// A consumer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone)]
 pub struct Consumer {
-    name: Box<[u8]>,
+    name: Arc<[u8]>,
     /// When it last asked for something, Unix milliseconds.
     pub seen_ms: i64,
-    pending: BTreeSet<StreamId>,
+    /// When it last was given something, Unix milliseconds; none: never.
+    pub active_ms: Option<i64>,
+    pending: SharedMap<StreamId, ()>,
 }
 
 impl Consumer {
@@ -35,22 +38,23 @@ impl Consumer {
     }
 
     /// The IDs of what it was given and has not acknowledged.
-    pub fn pending(&self) -> &BTreeSet<StreamId> {
+    pub fn pending(&self) -> &SharedMap<StreamId, ()> {
         &self.pending
     }
 }
 
-/// A consumer group.
+/// A consumer group. A copy shares all that is big.
 #[derive(Clone, Default)]
 pub struct Group {
     /// The greatest ID that was delivered.
     pub last_id: StreamId,
     /// How many entries were read up to that, where it is known.
     pub entries_read: Option<u64>,
-    pending: BTreeMap<StreamId, Pending>,
-    names: BTreeMap<Box<[u8]>, ConsumerId>,
-    consumers: Vec<Option<Consumer>>,
-    free: Vec<usize>,
+    pending: SharedMap<StreamId, Pending>,
+    names: SharedMap<Arc<[u8]>, ConsumerId>,
+    consumers: SharedMap<ConsumerId, Consumer>,
+    /// Number of consumers that ever were.
+    consumers_made: u64,
 }
 
 impl Group {
@@ -64,7 +68,7 @@ impl Group {
     }
 
     /// What is not acknowledged, of all consumers.
-    pub fn pending(&self) -> &BTreeMap<StreamId, Pending> {
+    pub fn pending(&self) -> &SharedMap<StreamId, Pending> {
         &self.pending
     }
 
@@ -83,14 +87,14 @@ impl Group {
     /// # Panics
     /// When it was deleted.
     pub fn consumer(&self, id: ConsumerId) -> &Consumer {
-        self.consumers[id.0]
-            .as_ref()
+        self.consumers
+            .get(&id)
             .expect("what is pending has a consumer")
     }
 
     fn consumer_mut(&mut self, id: ConsumerId) -> &mut Consumer {
-        self.consumers[id.0]
-            .as_mut()
+        self.consumers
+            .get_mut(&id)
             .expect("what is pending has a consumer")
     }
 
@@ -104,37 +108,35 @@ impl Group {
         self.consumer_mut(id).seen_ms = now_ms;
     }
 
+    /// Notes when a consumer was last given something.
+    pub fn set_active(&mut self, id: ConsumerId, active_ms: Option<i64>) {
+        self.consumer_mut(id).active_ms = active_ms;
+    }
+
     /// Makes a consumer; none when there is one of that name.
     pub fn create_consumer(&mut self, name: &[u8], seen_ms: i64) -> Option<ConsumerId> {
         if self.names.contains_key(name) {
             return None;
         }
-        let consumer = Some(Consumer {
-            name: name.into(),
+        let (name, id): (Arc<[u8]>, _) = (name.into(), ConsumerId(self.consumers_made));
+        self.consumers_made += 1;
+        let consumer = Consumer {
+            name: name.clone(),
             seen_ms,
-            pending: BTreeSet::new(),
-        });
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.consumers[index] = consumer;
-                index
-            }
-            None => {
-                self.consumers.push(consumer);
-                self.consumers.len() - 1
-            }
+            active_ms: None,
+            pending: SharedMap::default(),
         };
-        self.names.insert(name.into(), ConsumerId(index));
-        Some(ConsumerId(index))
+        self.consumers.insert(id, consumer);
+        self.names.insert(name, id);
+        Some(id)
     }
 
     /// Deletes a consumer with all that was pending for it; gives how much
     /// that was, none when there is no such consumer.
     pub fn delete_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let id = self.names.remove(name)?;
-        let consumer = self.consumers[id.0].take()?;
-        self.free.push(id.0);
-        for pending in &consumer.pending {
+        let consumer = self.consumers.remove(&id)?;
+        for pending in consumer.pending.keys() {
             self.pending.remove(pending);
         }
         Some(consumer.pending.len())
@@ -149,7 +151,7 @@ impl Group {
             }
             None => {}
         }
-        self.consumer_mut(pending.consumer).pending.insert(id);
+        self.consumer_mut(pending.consumer).pending.insert(id, ());
     }
 
     /// An entry is pending no more; what it was, if it was.
@@ -189,14 +191,14 @@ impl Group {
         for (name, id) in &self.names {
             let consumer = self.consumer(*id);
             assert_eq!(&consumer.name, name);
-            for entry in &consumer.pending {
+            consumer.pending.check_invariants();
+            for entry in consumer.pending.keys() {
                 assert_eq!(self.pending[entry].consumer, *id, "{entry:?}");
             }
             pending += consumer.pending.len();
         }
         assert_eq!(pending, self.pending.len(), "every entry has its consumer");
-        let used = self.consumers.iter().flatten().count();
-        assert_eq!(used, self.names.len());
-        assert_eq!(self.free.len() + used, self.consumers.len());
+        assert_eq!(self.consumers.len(), self.names.len());
+        self.pending.check_invariants();
     }
 }

@@ -1,10 +1,10 @@
 //! The entries of a stream: blocks by the ID of their first entry.
 
-use std::collections::btree_map::{self, BTreeMap};
 use std::sync::Arc;
 
-use super::StreamId;
 use super::block::{BLOCK_BYTES_MAX, Backward, Block, Entry, Forward, StreamLimits};
+use super::{StreamId, shape};
+use crate::encoding::shared::{self, SharedMap};
 
 /// Why an entry cannot be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +38,9 @@ pub enum Trim {
 /// The entries of a stream, and what is remembered of those that are gone.
 #[derive(Clone, Default)]
 pub struct Log {
-    pub(super) blocks: BTreeMap<StreamId, Arc<Block>>,
+    pub(super) blocks: SharedMap<StreamId, Arc<Block>>,
+    /// Nodes of the tree that Redis has for the blocks, but for its root.
+    nodes: usize,
     pub(super) len: u64,
     /// The greatest ID that was given.
     pub last_id: StreamId,
@@ -62,8 +64,27 @@ impl Log {
     }
 
     /// The blocks, by the ID that their entries count from.
-    pub fn blocks(&self) -> impl ExactSizeIterator<Item = (StreamId, &Block)> {
+    pub fn blocks(&self) -> impl Iterator<Item = (StreamId, &Block)> {
         self.blocks.iter().map(|(id, block)| (*id, &**block))
+    }
+
+    /// A log of these blocks.
+    pub(super) fn from_blocks(blocks: SharedMap<StreamId, Arc<Block>>) -> Log {
+        Log {
+            nodes: shape::tree_nodes(blocks.keys().copied()) - 1,
+            blocks,
+            ..Log::default()
+        }
+    }
+
+    /// Number of nodes that the radix tree of Redis has for the blocks.
+    pub fn tree_nodes(&self) -> usize {
+        self.nodes + 1
+    }
+
+    /// Number of blocks.
+    pub fn blocks_len(&self) -> usize {
+        self.blocks.len()
     }
 
     /// The ID that a new entry would get; none when there is no more.
@@ -98,19 +119,17 @@ impl Log {
         if bytes > BLOCK_BYTES_MAX {
             return Err(AddError::TooLarge);
         }
-        match self.blocks.last_entry() {
-            Some(mut last) if !last.get().is_full_for(bytes, limits) => {
-                let block_id = *last.key();
-                Arc::make_mut(last.get_mut()).push(block_id, id, pairs);
+        match self.blocks.last_mut() {
+            Some((block_id, last)) if !last.is_full_for(bytes, limits) => {
+                Arc::make_mut(last).push(*block_id, id, pairs);
             }
             last => {
-                if let Some(mut last) = last
-                    && let Some(block) = Arc::get_mut(last.get_mut())
-                {
-                    block.seal();
+                if let Some((block_id, last)) = last {
+                    Block::seal(last, *block_id);
                 }
                 let mut block = Block::new(pairs);
                 block.push(id, id, pairs);
+                self.nodes += shape::nodes_of_key(&self.blocks, id);
                 self.blocks.insert(id, Arc::new(block));
             }
         }
@@ -125,10 +144,10 @@ impl Log {
 
     /// The entries between two IDs, both included.
     pub fn range(&self, start: StreamId, end: StreamId) -> Range<'_> {
-        let from = self.blocks.range(..=start).next_back();
+        let from = self.blocks.floor(&start);
         let from = from.map_or(StreamId::MIN, |(id, _)| *id);
         Range {
-            blocks: self.blocks.range(from..),
+            blocks: self.blocks.iter_from(&from),
             block: None,
             start,
             end,
@@ -137,11 +156,11 @@ impl Log {
 
     /// The same from the last to the first.
     pub fn range_back(&self, start: StreamId, end: StreamId) -> RangeBack<'_> {
-        let until = self.blocks.range(..=end).next_back();
+        let until = self.blocks.floor(&end);
         // Redis: else from the very last, of a block whose ID was given up.
         let until = until.map_or(StreamId::MAX, |(id, _)| *id);
         RangeBack {
-            blocks: self.blocks.range(..=until),
+            blocks: self.blocks.iter_back_from(&until),
             block: None,
             start,
             end,
@@ -167,7 +186,7 @@ impl Log {
 
     /// The ID of the first entry, even of a deleted one that is still stored.
     pub fn first_stored_id(&self) -> Option<StreamId> {
-        let (id, block) = self.blocks.first_key_value()?;
+        let (id, block) = self.blocks.first()?;
         block.forward(*id).next().map(|entry| entry.id)
     }
 
@@ -204,13 +223,13 @@ impl Log {
             return false;
         };
         self.len -= 1;
-        let btree_map::Entry::Occupied(mut block) = self.blocks.entry(block_id) else {
+        let Some(block) = self.blocks.get_mut(&block_id) else {
             return false;
         };
-        if block.get().head().live == 1 {
-            block.remove();
+        if block.head().live == 1 {
+            self.remove_block(block_id);
         } else {
-            Arc::make_mut(block.get_mut()).delete(&[flags]);
+            Arc::make_mut(block).delete(&[flags]);
         }
         true
     }
@@ -219,20 +238,21 @@ impl Log {
     /// only about, then whole blocks alone. Gives how many.
     pub fn trim(&mut self, trim: Trim, about: bool, max: u64) -> u64 {
         let mut deleted: u64 = 0;
-        while let Some(first) = self.blocks.first_entry() {
+        while let Some((id, first)) = self.blocks.first() {
             if matches!(trim, Trim::MaxLen(len) if self.len <= len) {
                 break;
             }
-            let live = first.get().head().live;
+            let live = first.head().live;
             if max > 0 && deleted.saturating_add(live) > max {
                 break;
             }
             let whole = match trim {
                 Trim::MaxLen(len) => self.len - live >= len,
-                Trim::MinId(id) => first.get().last_id(*first.key()) < id,
+                Trim::MinId(min) => first.last_id(*id) < min,
             };
             if whole {
-                first.remove();
+                let id = *id;
+                self.remove_block(id);
                 self.len -= live;
                 deleted += live;
                 continue;
@@ -250,9 +270,15 @@ impl Log {
         deleted
     }
 
+    fn remove_block(&mut self, id: StreamId) {
+        if self.blocks.remove(&id).is_some() {
+            self.nodes -= shape::nodes_of_key(&self.blocks, id);
+        }
+    }
+
     /// Marks entries of the first block deleted.
     fn trim_first_block(&mut self, trim: Trim) -> u64 {
-        let Some(mut first) = self.blocks.first_entry() else {
+        let Some((id, first)) = self.blocks.first_mut() else {
             return 0;
         };
         let mut surplus = match trim {
@@ -260,7 +286,7 @@ impl Log {
             Trim::MinId(_) => u64::MAX,
         };
         let mut gone = Vec::new();
-        for entry in first.get().forward(*first.key()) {
+        for entry in first.forward(*id) {
             if surplus == 0 || matches!(trim, Trim::MinId(id) if entry.id >= id) {
                 break;
             }
@@ -269,11 +295,12 @@ impl Log {
                 surplus -= 1;
             }
         }
-        if gone.len() as u64 == first.get().head().live {
+        if gone.len() as u64 == first.head().live {
             // Redis keeps it; XSETID could then set the next ID below its own.
-            first.remove();
+            let id = *id;
+            self.remove_block(id);
         } else if !gone.is_empty() {
-            Arc::make_mut(first.get_mut()).delete(&gone);
+            Arc::make_mut(first).delete(&gone);
         }
         gone.len() as u64
     }
@@ -308,8 +335,13 @@ impl Log {
 
     /// Panics where the log contradicts itself (tests).
     pub fn check_invariants(&self) {
-        for (_, block) in self.blocks() {
-            block.check_invariants();
+        self.blocks.check_invariants();
+        assert_eq!(
+            self.tree_nodes(),
+            shape::tree_nodes(self.blocks.keys().copied())
+        );
+        for (id, block) in self.blocks() {
+            block.check_invariants(id);
         }
         assert!(self.is_sound(), "entries out of order or not counted");
     }
@@ -331,7 +363,7 @@ impl Log {
 /// Entries in their order.
 #[derive(Clone)]
 pub struct Range<'a> {
-    blocks: btree_map::Range<'a, StreamId, Arc<Block>>,
+    blocks: shared::Iter<'a, StreamId, Arc<Block>>,
     block: Option<(StreamId, Forward<'a>)>,
     start: StreamId,
     end: StreamId,
@@ -365,7 +397,7 @@ impl<'a> Iterator for Range<'a> {
 
 /// Entries from the last to the first.
 pub struct RangeBack<'a> {
-    blocks: btree_map::Range<'a, StreamId, Arc<Block>>,
+    blocks: shared::IterBack<'a, StreamId, Arc<Block>>,
     block: Option<Backward<'a>>,
     start: StreamId,
     end: StreamId,
@@ -384,7 +416,7 @@ impl<'a> Iterator for RangeBack<'a> {
                     return (entry.id >= self.start).then_some(entry);
                 }
             }
-            let (id, block) = self.blocks.next_back()?;
+            let (id, block) = self.blocks.next()?;
             self.block = Some(block.backward(*id));
         }
     }

@@ -1,6 +1,7 @@
 //! Streams: entries by ID, and the groups of consumers that read them.
 
 mod block;
+mod dense;
 mod group;
 mod id;
 mod log;
@@ -8,7 +9,6 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use block::{Block, Entry, StreamLimits};
@@ -17,11 +17,12 @@ pub use id::{IdText, StreamId};
 pub use log::{AddError, Log, NewId, Range, RangeBack, Trim};
 
 use super::{Collection, Object, Packed, Type};
+use crate::encoding::shared::SharedMap;
 
 /// Groups by name.
-pub type Groups = BTreeMap<Box<[u8]>, Group>;
+pub type Groups = SharedMap<Arc<[u8]>, Group>;
 
-/// A stream.
+/// A stream. A copy shares all that is big, and takes the same time for any.
 #[derive(Clone, Default)]
 pub struct Stream {
     /// Its entries.
@@ -45,15 +46,11 @@ pub struct StreamFacts {
 impl Stream {
     /// From its blocks; none when they contradict each other or the facts.
     pub fn from_blocks(
-        blocks: BTreeMap<StreamId, Arc<Block>>,
+        blocks: SharedMap<StreamId, Arc<Block>>,
         facts: StreamFacts,
     ) -> Option<Stream> {
-        let mut log = Log {
-            blocks,
-            len: facts.len,
-            last_id: facts.last_id,
-            ..Log::default()
-        };
+        let mut log = Log::from_blocks(blocks);
+        (log.len, log.last_id) = (facts.len, facts.last_id);
         if !log.is_sound() {
             return None;
         }
@@ -69,13 +66,8 @@ impl Stream {
                 log.first_id = log.first_entry_id().unwrap_or(StreamId::MAX);
             }
         }
-        let groups = Groups::new();
+        let groups = Groups::default();
         Some(Stream { log, groups })
-    }
-
-    /// Number of nodes that the radix tree of Redis has for the blocks.
-    pub fn tree_nodes(&self) -> usize {
-        shape::tree_nodes(self.log.blocks.keys().copied())
     }
 
     /// Number of entries that are pending in all groups.
@@ -87,11 +79,11 @@ impl Stream {
     }
 }
 
-/// Bytes of a pending entry in the trees of a group and of a consumer, which
-/// are two thirds full, about.
-const PENDING_BYTES: usize = (40 + 16) * 3 / 2;
+/// Bytes of a pending entry in the trees of a group and of a consumer, whose
+/// nodes are nearly full as a rule.
+const PENDING_BYTES: usize = (40 + 16) * 5 / 4;
 /// Bytes of a block in the map of blocks, in the same way.
-const BLOCK_BYTES: usize = 24 * 3 / 2;
+const BLOCK_BYTES: usize = 24 * 5 / 4;
 
 impl Collection for Stream {
     const TYPE: Type = Type::Stream;

@@ -54,6 +54,13 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// How far an ID is from the one before.
+fn steps() -> impl Strategy<Value = (u64, u64)> {
+    let ms = prop_oneof![3 => 0u64..3, 2 => 0u64..100, 1 => any::<u64>()];
+    let seq = prop_oneof![3 => Just(0u64), 1 => 0u64..300, 1 => any::<u64>()];
+    (ms, seq)
+}
+
 fn consumer_of(group: &mut Group, name: u8) -> ConsumerId {
     let name = [b'c', name];
     match group.find_consumer(&name) {
@@ -207,7 +214,7 @@ proptest! {
     fn behaves_as_maps_of_entries_and_owners(
         ops in prop::collection::vec(op(), 1..150),
         bytes in prop::sample::select(vec![0usize, 60, 300]),
-        entries in prop::sample::select(vec![0usize, 1, 5]),
+        entries in prop::sample::select(vec![0usize, 1, 5, 20]),
     ) {
         let limits = StreamLimits { bytes, entries };
         let (mut stream, mut model) = (Stream::default(), Model::default());
@@ -230,6 +237,53 @@ proptest! {
     }
 
     #[test]
+    fn a_full_block_comes_back_byte_for_byte(
+        first in (any::<u64>(), any::<u64>()),
+        adds in prop::collection::vec((steps(), pairs()), 1..60),
+        gone in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+    ) {
+        let block_id = StreamId::new(first.0, first.1);
+        let texts: Vec<&[u8]> = adds[0].1.iter().map(|text| &text[..]).collect();
+        let (mut block, mut id) = (Block::new(&texts), block_id);
+        for (at, ((ms, seq), pairs)) in adds.iter().enumerate() {
+            if at > 0 {
+                id = match *ms {
+                    0 => StreamId::new(id.ms, id.seq.wrapping_add(1 + seq)),
+                    ms => StreamId::new(id.ms.wrapping_add(ms), *seq),
+                };
+            }
+            let texts: Vec<&[u8]> = pairs.iter().map(|text| &text[..]).collect();
+            block.push(block_id, id, &texts);
+        }
+        let mut dense = Arc::new(block.clone());
+        Block::seal(&mut dense, block_id);
+        for gone in [vec![], gone] {
+            for index in gone {
+                let nth = |block: &Block| {
+                    let mut entries = block.forward(block_id);
+                    entries.nth(index.index(adds.len())).expect("one").flags()
+                };
+                let (of_block, of_dense) = (nth(&block), nth(&dense));
+                if block.forward(block_id).any(|entry| entry.flags() == of_block && !entry.is_deleted()) {
+                    block.delete(&[of_block]);
+                    Arc::make_mut(&mut dense).delete(&[of_dense]);
+                }
+            }
+            prop_assert_eq!(block.listpack(block_id), dense.listpack(block_id));
+            dense.check_invariants(block_id);
+            let all: Vec<_> = block.forward(block_id).map(shown).collect();
+            prop_assert!(dense.forward(block_id).map(shown).eq(all.iter().cloned()));
+            prop_assert!(dense.backward(block_id).map(shown).eq(all.into_iter().rev()));
+        }
+        // As when it is the last again, and has room.
+        let mut more = Arc::unwrap_or_clone(dense);
+        for block in [&mut block, &mut more] {
+            block.push(block_id, id.next().unwrap_or_default(), &[b"f", b"v"]);
+        }
+        prop_assert_eq!(block.listpack(block_id), more.listpack(block_id));
+    }
+
+    #[test]
     fn damaged_blocks_are_refused_or_sound(
         adds in prop::collection::vec(pairs(), 1..8),
         at in any::<prop::sample::Index>(),
@@ -242,11 +296,17 @@ proptest! {
             log.add(NewId::At(5), &texts, limits).expect("above all others");
         }
         let (id, block) = log.blocks().next().expect("one");
-        let mut bytes = block.bytes().to_vec();
+        let mut bytes = block.listpack(id).into_owned();
         let at = at.index(bytes.len());
         bytes[at] = byte;
         if let Some(block) = Block::from_bytes(bytes) {
-            let blocks = BTreeMap::from([(id, Arc::new(block))]);
+            let (bytes, mut sealed) = (block.listpack(id).into_owned(), Arc::new(block.clone()));
+            Block::seal(&mut sealed, id);
+            let entries = |block: &Block| block.forward(id).map(shown).collect::<Vec<_>>();
+            prop_assert_eq!(entries(&sealed), entries(&block));
+            prop_assert_eq!(sealed.listpack(id).len(), bytes.len());
+            let mut blocks = SharedMap::default();
+            blocks.insert(id, Arc::new(block));
             let facts = StreamFacts { len: log.len(), last_id: log.last_id, since_7: None };
             if let Some(stream) = Stream::from_blocks(blocks, facts) {
                 stream.check_invariants();
@@ -255,6 +315,33 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn full_blocks_are_dense() {
+    let limits = StreamLimits {
+        bytes: 4096,
+        entries: 100,
+    };
+    let mut log = Log::default();
+    for n in 0..250u64 {
+        let texts = [n.to_string(), format!("item:{n}"), "some text".into()];
+        let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+        let pairs = [b"id", texts[0], b"item", texts[1], b"note", texts[2]];
+        log.add(NewId::At(5 + n / 7), &pairs, limits).unwrap();
+    }
+    let dense: Vec<bool> = log.blocks().map(|(_, block)| block.is_dense()).collect();
+    assert_eq!(dense, [true, true, false]);
+    let (id, block) = log.blocks().next().expect("one");
+    let ratio = block.heap_bytes() as f64 / block.listpack(id).len() as f64;
+    assert!(ratio < 0.75, "{ratio}");
+    // Texts that take nearly all of the bytes stay as they are.
+    let mut log = Log::default();
+    for _ in 0..20 {
+        let long = [b'x'; 500];
+        log.add(NewId::At(5), &[b"f", &long], limits).unwrap();
+    }
+    assert!(log.blocks().all(|(_, block)| !block.is_dense()));
 }
 
 #[test]
@@ -268,6 +355,39 @@ fn ids_have_neighbours_and_texts() {
         b"18446744073709551615-18446744073709551615"
     );
     assert_eq!(StreamId::from_bytes(id(3, 4).to_bytes()), id(3, 4));
+}
+
+proptest! {
+    #[test]
+    fn the_nodes_of_a_key_are_those_that_it_adds(
+        ids in prop::collection::btree_set((id_part(), id_part()), 1..60),
+        removed in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
+    ) {
+        let ids: Vec<StreamId> = ids.into_iter().map(|(ms, seq)| StreamId::new(ms, seq)).collect();
+        let (mut map, mut nodes) = (SharedMap::default(), 1);
+        for id in &ids {
+            nodes += shape::nodes_of_key(&map, *id);
+            map.insert(*id, ());
+            prop_assert_eq!(nodes, shape::tree_nodes(map.keys().copied()));
+        }
+        for index in removed {
+            let id = ids[index.index(ids.len())];
+            if map.remove(&id).is_some() {
+                nodes -= shape::nodes_of_key(&map, id);
+                prop_assert_eq!(nodes, shape::tree_nodes(map.keys().copied()));
+            }
+        }
+    }
+}
+
+/// Numbers whose bytes are partly the same.
+fn id_part() -> impl Strategy<Value = u64> {
+    let byte = prop::sample::select(vec![0u8, 0, 0, 1, 7, 255]);
+    prop::collection::vec(byte, 8).prop_map(|bytes| {
+        bytes
+            .into_iter()
+            .fold(0, |number, byte| number << 8 | u64::from(byte))
+    })
 }
 
 #[test]
