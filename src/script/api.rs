@@ -427,6 +427,8 @@ pub(super) unsafe extern "C-unwind" fn on_error(lua: *mut lua_State) -> c_int {
 
 /// Raises the end of a script that SCRIPT KILL asked for.
 pub(super) unsafe fn raise_kill(lua: *mut lua_State) -> c_int {
+    // It may be raised where a function has used up the places that it asked for.
+    ffi::lua_checkstack(lua, 5);
     raise(lua, "Script killed by user with SCRIPT KILL...")
 }
 
