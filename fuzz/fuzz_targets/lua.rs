@@ -77,7 +77,7 @@ const COMMANDS: &[&str] = &[
     "'XRANGE',K,'-','+'", "'SORT',K", "'SCAN',0", "'KEYS','*'", "'RANDOMKEY'", "'DUMP',K", "'OBJECT','ENCODING',K",
     "'PING',V", "'ECHO',V", "'TIME'", "'DBSIZE'", "'SELECT',N", "'FLUSHALL'", "'EVAL','return 1',0", "'MULTI'", "'EXEC'",
     "'WATCH',K", "'SUBSCRIBE',K", "'PUBLISH',K,V", "'CLIENT','ID'", "'COMMAND','INFO','GET'", "'GETRANGE',K,N,N",
-    "'SETRANGE',K,7,V", "'LCS',K,K", "'BITFIELD',K,'GET','u8',0", "'PFADD',K,V", "'PFCOUNT',K", "'GEOADD',K,1,2,V",
+    "'SETRANGE',K,7,V", "'BITFIELD',K,'GET','u8',0", "'PFADD',K,V", "'PFCOUNT',K", "'GEOADD',K,1,2,V",
     "'NOSUCH',V", "V", "'COPY',K,K", "'SCRIPT','FLUSH'", "'HELLO',3", "'LOLWUT'", "'MEMORY','USAGE',K", "'ACL','WHOAMI'",
 ];
 

@@ -21,6 +21,8 @@ use crate::version::{REDIS_VERSION, REDIS_VERSION_NUM};
 const TURN_NS: u64 = 1_000_000;
 /// Instructions between two calls of the hook.
 const HOOK_INSTRUCTIONS: c_int = 1000;
+/// Nanoseconds of a command that count as a step.
+const STEP_NS: u64 = 4;
 /// Steps that a value counts as.
 const STEPS_PER_VALUE: usize = 8;
 /// Steps between two looks at the time.
@@ -82,7 +84,8 @@ unsafe extern "C-unwind" fn call(lua: *mut lua_State) -> c_int {
             "redis.call/pcall can only be called inside a script invocation",
         );
     };
-    if execute(lua, run) {
+    let is_error = execute_timed(lua, run);
+    if is_error {
         ffi::lua_error(lua);
     }
     1
@@ -95,8 +98,20 @@ unsafe extern "C-unwind" fn pcall(lua: *mut lua_State) -> c_int {
             "redis.call/pcall can only be called inside a script invocation",
         );
     };
-    execute(lua, run);
+    execute_timed(lua, run);
     1
+}
+
+/// As [`execute`]; the time of the command counts as work, so it may raise.
+unsafe fn execute_timed(lua: *mut lua_State, run: &mut Run) -> bool {
+    let server = run.server;
+    // SAFETY: as in `execute`; the time of the last command, or of this turn.
+    let before_ns = unsafe { (*server).now_ns };
+    let is_error = execute(lua, run);
+    // SAFETY: as above.
+    let elapsed_ns = unsafe { (*server).now_ns }.saturating_sub(before_ns);
+    spend(lua, (elapsed_ns / STEP_NS) as usize);
+    is_error
 }
 
 /// Makes strings of all arguments; false when one is something else.

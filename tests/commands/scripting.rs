@@ -319,6 +319,7 @@ fn what_takes_long_in_few_instructions_can_be_ended_too() {
          while true do table.insert(t, 1, 0) table.remove(t, 1) end",
         "local t = {} for i = 1, 2e5 do t[i] = i end while true do table.sort(t) end",
         "local s = ('x'):rep(1e7) for i = 1, 1e9 do local t = s .. i end",
+        "while true do redis.call('ECHO', ('x'):rep(1e7)) end",
         "local s, find = ('ab'):rep(1e6), string.find while true do find(s, 'bb', 1, true) end",
     ];
     for script in scripts {
