@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
@@ -490,6 +491,28 @@ fn redis_py() {
     let server = Server::start(&["--io-threads", "2"]);
     let output = Command::new(python)
         .args(["-c", PYTHON, &server.port.to_string()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(
+        output.status.success() && text == "all went well\n",
+        "{text}"
+    );
+}
+
+#[test]
+fn bullmq() {
+    let modules = concat!(env!("CARGO_TARGET_TMPDIR"), "/../node/node_modules");
+    let has_node = Command::new("node").arg("--version").output().is_ok();
+    if !has_node || !Path::new(modules).join("bullmq").exists() {
+        println!("skipped: there is no node with bullmq; tests/install installs it");
+        return;
+    }
+    let server = Server::start(&["--maxmemory-policy", "noeviction"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/queue.js");
+    let output = Command::new("timeout")
+        .args(["120", "node", script, &server.port.to_string()])
+        .env("NODE_PATH", modules)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

@@ -55,8 +55,8 @@ impl Request {
         Request::new(&parts, expected)
     }
 
-    /// Encodes `parts`.
-    fn new(parts: &[&[u8]], expected: Expected) -> Request {
+    /// As [`Request::of`], of words with spaces in them.
+    pub fn new(parts: &[&[u8]], expected: Expected) -> Request {
         let mut bytes = format!("*{}\r\n", parts.len()).into_bytes();
         let mut numbers = Vec::new();
         for part in parts {

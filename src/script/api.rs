@@ -11,6 +11,7 @@ use mlua::ffi::{self, lua_State};
 use sha1::{Digest, Sha1};
 
 use super::convert;
+use super::fibers;
 use super::heap::{self, Function, Purpose, Run, bytes, push, push_error};
 use super::library;
 use super::state::set_functions;
@@ -19,8 +20,14 @@ use crate::version::{REDIS_VERSION, REDIS_VERSION_NUM};
 
 /// How long a slow script runs before others get a turn, nanoseconds.
 const TURN_NS: u64 = 1_000_000;
-/// Calls of coroutines between two looks at the time.
-const TICKS: u32 = 256;
+/// Instructions between two calls of the hook.
+const HOOK_INSTRUCTIONS: c_int = 1000;
+/// Nanoseconds of a command that count as a step.
+const STEP_NS: u64 = 4;
+/// Steps that a value counts as.
+const STEPS_PER_VALUE: usize = 8;
+/// Steps between two looks at the time.
+pub(super) const STEPS_MAX: usize = 1 << 16;
 
 /// Pushes the table.
 pub(super) unsafe fn open(lua: *mut lua_State) {
@@ -96,7 +103,8 @@ unsafe extern "C-unwind" fn call(lua: *mut lua_State) -> c_int {
             "redis.call/pcall can only be called inside a script invocation",
         );
     };
-    if execute(lua, run) {
+    let is_error = execute_timed(lua, run);
+    if is_error {
         ffi::lua_error(lua);
     }
     1
@@ -109,8 +117,20 @@ unsafe extern "C-unwind" fn pcall(lua: *mut lua_State) -> c_int {
             "redis.call/pcall can only be called inside a script invocation",
         );
     };
-    execute(lua, run);
+    execute_timed(lua, run);
     1
+}
+
+/// As [`execute`]; the time of the command counts as work, so it may raise.
+unsafe fn execute_timed(lua: *mut lua_State, run: &mut Run) -> bool {
+    let server = run.server;
+    // SAFETY: as in `execute`; the time of the last command, or of this turn.
+    let before_ns = unsafe { (*server).now_ns };
+    let is_error = execute(lua, run);
+    // SAFETY: as above.
+    let elapsed_ns = unsafe { (*server).now_ns }.saturating_sub(before_ns);
+    spend(lua, (elapsed_ns / STEP_NS) as usize);
+    is_error
 }
 
 /// Makes strings of all arguments; false when one is something else.
@@ -271,8 +291,7 @@ unsafe extern "C-unwind" fn error_reply(lua: *mut lua_State) -> c_int {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let has_code = text.contains(&b' ');
-    let line = &mut heap::of(lua).scratch;
-    line.clear();
+    let line = heap::of(lua).fresh();
     if !has_code {
         line.extend_from_slice(b"ERR ");
         line.extend_from_slice(trim(text));
@@ -337,8 +356,7 @@ unsafe extern "C-unwind" fn log(lua: *mut lua_State) -> c_int {
     if !(0..=3).contains(&level) {
         return raise(lua, "Invalid debug level.");
     }
-    let line = &mut heap::of(lua).scratch;
-    line.clear();
+    let line = heap::of(lua).fresh();
     for index in 2..=count {
         if let Some(text) = bytes(lua, index) {
             if index > 2 {
@@ -443,25 +461,49 @@ pub(super) unsafe extern "C-unwind" fn on_error(lua: *mut lua_State) -> c_int {
 
 /// Raises the end of a script that SCRIPT KILL asked for.
 pub(super) unsafe fn raise_kill(lua: *mut lua_State) -> c_int {
+    // It may be raised where a function has used up the places that it asked for.
+    ffi::lua_checkstack(lua, 5);
     raise(lua, "Script killed by user with SCRIPT KILL...")
 }
 
 /// Called every so many instructions.
 pub(super) unsafe extern "C-unwind" fn hook(lua: *mut lua_State, _: *mut ffi::lua_Debug) {
-    look_at_time(lua);
+    if ffi::lua_gethookcount(lua) != HOOK_INSTRUCTIONS {
+        // It was called early.
+        set_hook(lua);
+    }
+    spend(lua, HOOK_INSTRUCTIONS as usize);
 }
 
-/// A call of a coroutine, which may be too short for the hook.
-pub(super) unsafe fn tick(lua: *mut lua_State) {
+/// Has the hook called every so many instructions of a state or coroutine.
+pub(super) unsafe fn set_hook(lua: *mut lua_State) {
+    ffi::lua_sethook(lua, Some(hook), ffi::LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+}
+
+/// Counts steps, of about a few nanoseconds each, and looks at the time when
+/// they have become many: others get a turn, or the end of the script is raised.
+#[inline]
+pub(super) unsafe fn spend(lua: *mut lua_State, steps: usize) {
     let heap = heap::of(lua);
-    heap.ticks += 1;
-    if heap.ticks >= TICKS {
-        heap.ticks = 0;
+    heap.steps = heap.steps.saturating_add(steps);
+    if heap.steps >= STEPS_MAX {
+        heap.steps = 0;
         look_at_time(lua);
     }
 }
 
-/// As the hook does, for what may take long in few instructions.
+/// Counts a value that is encoded as work; raises when what is put together has
+/// become too long. A table may be in many places, so that values are many more
+/// than there is memory.
+#[inline]
+pub(super) unsafe fn spend_value(lua: *mut lua_State) {
+    if heap::of(lua).scratch.len() > heap::BYTES_MAX {
+        ffi::luaL_error(lua, c"not enough memory".as_ptr());
+    }
+    spend(lua, STEPS_PER_VALUE);
+}
+
+#[cold]
 pub(super) unsafe fn look_at_time(lua: *mut lua_State) {
     if library::is_late(lua) {
         raise(lua, "FUNCTION LOAD timeout");
@@ -508,7 +550,11 @@ unsafe fn interrupt(lua: *mut lua_State) -> bool {
     let heap = heap::of(lua);
     let guarded = std::mem::replace(&mut heap.guarded, false);
     // SAFETY: it lives as long as the coroutine that this runs in.
-    unsafe { (*run.yielder).suspend(()) };
+    unsafe {
+        fibers::leaving();
+        (*run.yielder).suspend(());
+        fibers::entered();
+    }
     heap::of(lua).guarded = guarded;
     let killed = heap::run(lua).is_some_and(|run| (*run.server).scripts.kill);
     if killed {

@@ -15,20 +15,19 @@ use mlua::ffi::{self, lua_State};
 
 use super::api;
 use super::heap::{self, BYTES_MAX, Function, Originals, bytes, push};
+use super::pattern;
 use super::state::{compile, push_real};
 
 /// Longest chunk, bytes.
 pub const CHUNK_BYTES_MAX: usize = 256 << 20;
 /// Longest chunk that a script may compile, bytes.
 const LOADED_BYTES_MAX: usize = 1 << 20;
-/// Longest pattern with special characters, bytes: matching goes one level
-/// deeper for each.
-const PATTERN_BYTES_MAX: usize = 4096;
+/// Steps that a call of a coroutine counts as.
+const COROUTINE_WORK: usize = 256;
 /// Elements that `table.insert` may move beyond those that there are.
 const EMPTY_MOVED_MAX: i64 = 1 << 20;
-
-/// Strings from here on take long to build, bytes.
-const LONG_BYTES: usize = 1 << 18;
+/// Tables from here on take long to sort.
+const LONG_SORT: usize = 1 << 12;
 
 /// Functions of the globals.
 pub(super) const GLOBALS: &[(&CStr, Function)] = &[
@@ -50,11 +49,11 @@ pub(super) const LIBRARIES: &[(&CStr, &[(&CStr, Function)])] = &[
     (
         c"string",
         &[
-            (c"find", string_find),
-            (c"gfind", string_gmatch),
-            (c"gmatch", string_gmatch),
-            (c"gsub", string_gsub),
-            (c"match", string_match),
+            (c"find", pattern::string_find),
+            (c"gfind", pattern::string_gmatch),
+            (c"gmatch", pattern::string_gmatch),
+            (c"gsub", pattern::string_gsub),
+            (c"match", pattern::string_match),
             (c"rep", string_rep),
         ],
     ),
@@ -336,39 +335,6 @@ fn int(number: i64) -> i64 {
     i64::from(number as i32)
 }
 
-/// Raises unless the pattern is one that can be matched safely.
-unsafe fn check_pattern(lua: *mut lua_State) {
-    const SPECIALS: &[u8] = b"^$*+?.([%-";
-    if let Some(pattern) = bytes(lua, 2)
-        && pattern.len() > PATTERN_BYTES_MAX
-        && pattern.iter().any(|byte| SPECIALS.contains(byte))
-    {
-        ffi::luaL_error(lua, c"pattern too complex".as_ptr());
-    }
-}
-
-unsafe extern "C-unwind" fn string_find(lua: *mut lua_State) -> c_int {
-    if ffi::lua_toboolean(lua, 4) == 0 {
-        check_pattern(lua);
-    }
-    (originals(lua).find)(lua)
-}
-
-unsafe extern "C-unwind" fn string_match(lua: *mut lua_State) -> c_int {
-    check_pattern(lua);
-    (originals(lua).r#match)(lua)
-}
-
-unsafe extern "C-unwind" fn string_gmatch(lua: *mut lua_State) -> c_int {
-    check_pattern(lua);
-    (originals(lua).gmatch)(lua)
-}
-
-unsafe extern "C-unwind" fn string_gsub(lua: *mut lua_State) -> c_int {
-    check_pattern(lua);
-    (originals(lua).gsub)(lua)
-}
-
 unsafe extern "C-unwind" fn string_rep(lua: *mut lua_State) -> c_int {
     let mut len = 0;
     ffi::luaL_checklstring(lua, 1, &mut len);
@@ -383,32 +349,76 @@ unsafe extern "C-unwind" fn string_rep(lua: *mut lua_State) -> c_int {
     {
         return ffi::luaL_error(lua, c"not enough memory".as_ptr());
     }
-    // A few of these can take longer than very many instructions.
-    if count as usize * len > LONG_BYTES {
-        api::look_at_time(lua);
-    }
+    api::spend(lua, count as usize * len / 16);
     (originals(lua).rep)(lua)
 }
 
 unsafe extern "C-unwind" fn table_insert(lua: *mut lua_State) -> c_int {
+    ffi::luaL_checktype(lua, 1, ffi::LUA_TTABLE);
     check_writable(lua);
-    if ffi::lua_gettop(lua) == 3 && ffi::lua_type(lua, 1) == ffi::LUA_TTABLE {
-        let position = int(ffi::luaL_checkinteger(lua, 2));
-        if position < -EMPTY_MOVED_MAX {
-            return ffi::luaL_argerror(lua, 2, c"position out of bounds".as_ptr());
-        }
+    let end = length(lua) + 1;
+    let position = match ffi::lua_gettop(lua) {
+        2 => end,
+        3 => int(ffi::luaL_checkinteger(lua, 2)),
+        _ => return ffi::luaL_error(lua, c"wrong number of arguments to 'insert'".as_ptr()),
+    };
+    if position < -EMPTY_MOVED_MAX {
+        return ffi::luaL_argerror(lua, 2, c"position out of bounds".as_ptr());
     }
-    (originals(lua).insert)(lua)
+    for index in (position + 1..=end).rev() {
+        move_element(lua, index - 1, index);
+    }
+    ffi::lua_rawseti_(lua, 1, position as c_int);
+    0
 }
 
 unsafe extern "C-unwind" fn table_remove(lua: *mut lua_State) -> c_int {
+    ffi::luaL_checktype(lua, 1, ffi::LUA_TTABLE);
     check_writable(lua);
-    (originals(lua).remove)(lua)
+    let end = length(lua);
+    let position = int(ffi::luaL_optinteger(lua, 2, end as _));
+    if !(1..=end).contains(&position) {
+        return 0;
+    }
+    ffi::lua_rawgeti_(lua, 1, position as c_int);
+    for index in position..end {
+        move_element(lua, index + 1, index);
+    }
+    ffi::lua_pushnil(lua);
+    ffi::lua_rawseti_(lua, 1, end as c_int);
+    1
+}
+
+/// Elements of the table that is the first argument.
+unsafe fn length(lua: *mut lua_State) -> i64 {
+    int(ffi::lua_objlen(lua, 1) as i64)
+}
+
+unsafe fn move_element(lua: *mut lua_State, from: i64, to: i64) {
+    ffi::lua_rawgeti_(lua, 1, from as c_int);
+    ffi::lua_rawseti_(lua, 1, to as c_int);
+    api::spend(lua, 2);
 }
 
 unsafe extern "C-unwind" fn table_sort(lua: *mut lua_State) -> c_int {
     check_writable(lua);
+    // Without a function of the script nothing would look at the time.
+    if ffi::lua_type(lua, 2) <= ffi::LUA_TNIL
+        && ffi::lua_type(lua, 1) == ffi::LUA_TTABLE
+        && ffi::lua_objlen(lua, 1) > LONG_SORT
+    {
+        ffi::lua_settop(lua, 1);
+        ffi::lua_pushcclosure(lua, is_less, 0);
+    }
     (originals(lua).sort)(lua)
+}
+
+/// What `table.sort` compares with by itself.
+unsafe extern "C-unwind" fn is_less(lua: *mut lua_State) -> c_int {
+    api::spend(lua, 16);
+    let less = ffi::lua_lessthan(lua, 1, 2);
+    ffi::lua_pushboolean(lua, less);
+    1
 }
 
 /// Redis: the same numbers for the same seed wherever it runs.
@@ -456,11 +466,22 @@ unsafe extern "C-unwind" fn randomseed(lua: *mut lua_State) -> c_int {
     0
 }
 
-unsafe extern "C-unwind" fn coroutine_resume(lua: *mut lua_State) -> c_int {
-    api::tick(lua);
+/// Resumes the coroutine that is the first argument.
+unsafe fn resume(lua: *mut lua_State) -> c_int {
+    api::spend(lua, COROUTINE_WORK);
+    let coroutine = ffi::lua_tothread(lua, 1);
+    if coroutine.is_null() {
+        return (originals(lua).resume)(lua);
+    }
+    let before = std::mem::replace(&mut heap::of(lua).current, coroutine);
     let results = (originals(lua).resume)(lua);
+    heap::of(lua).current = before;
     pass_kill(lua);
     results
+}
+
+unsafe extern "C-unwind" fn coroutine_resume(lua: *mut lua_State) -> c_int {
+    resume(lua)
 }
 
 unsafe extern "C-unwind" fn coroutine_wrap(lua: *mut lua_State) -> c_int {
@@ -479,9 +500,7 @@ unsafe extern "C-unwind" fn wrapped(lua: *mut lua_State) -> c_int {
     let args = ffi::lua_gettop(lua);
     ffi::lua_pushvalue(lua, ffi::lua_upvalueindex(1));
     ffi::lua_insert(lua, 1);
-    api::tick(lua);
-    let results = (originals(lua).resume)(lua);
-    pass_kill(lua);
+    let results = resume(lua);
     debug_assert!(args >= 0 && results >= 1);
     if ffi::lua_toboolean(lua, -results) == 0 {
         if ffi::lua_type(lua, -1) == ffi::LUA_TSTRING {

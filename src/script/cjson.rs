@@ -11,6 +11,7 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
 
+use super::api;
 use super::heap::{self, Function, bytes, push};
 
 /// Settings of a module table, as scripts change them.
@@ -187,8 +188,7 @@ unsafe fn check_one_argument(lua: *mut lua_State) {
 unsafe extern "C-unwind" fn encode(lua: *mut lua_State) -> c_int {
     let config = *config(lua);
     check_one_argument(lua);
-    let out = &mut heap::of(lua).scratch;
-    out.clear();
+    let out = heap::of(lua).fresh();
     Encoder { lua, config, out }.value(0);
     push(lua, &heap::of(lua).scratch);
     1
@@ -213,6 +213,7 @@ impl Encoder<'_> {
     /// Writes the value on the top, which stays.
     unsafe fn value(&mut self, depth: c_int) {
         let lua = self.lua;
+        api::spend_value(lua);
         match ffi::lua_type(lua, -1) {
             ffi::LUA_TSTRING => self.string(-1),
             ffi::LUA_TNUMBER => self.number(-1),
@@ -231,7 +232,10 @@ impl Encoder<'_> {
 
     unsafe fn table(&mut self, depth: c_int) {
         let lua = self.lua;
-        if depth > self.config.encode_max_depth || ffi::lua_checkstack(lua, 3) == 0 {
+        if depth > self.config.encode_max_depth
+            || ffi::lua_checkstack(lua, 3) == 0
+            || heap::of(lua).is_deep()
+        {
             let text = c"Cannot serialise, excessive nesting (%d)".as_ptr();
             ffi::luaL_error(lua, text, depth);
         }
@@ -561,8 +565,7 @@ impl Decoder<'_> {
     }
 
     unsafe fn string(&mut self) -> Token {
-        let out = &mut heap::of(self.lua).scratch;
-        out.clear();
+        let out = heap::of(self.lua).fresh();
         self.at += 1;
         loop {
             let rest = self.rest();
@@ -605,7 +608,11 @@ impl Decoder<'_> {
 
     unsafe fn descend(&mut self, slots: c_int) {
         self.depth += 1;
-        if self.depth <= self.config.decode_max_depth && ffi::lua_checkstack(self.lua, slots) != 0 {
+        api::spend_value(self.lua);
+        if self.depth <= self.config.decode_max_depth
+            && ffi::lua_checkstack(self.lua, slots) != 0
+            && !heap::of(self.lua).is_deep()
+        {
             return;
         }
         ffi::luaL_error(

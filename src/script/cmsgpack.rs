@@ -12,6 +12,7 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
 
+use super::api;
 use super::heap::{self, Function, bytes, push};
 use super::state::set_functions;
 
@@ -50,8 +51,7 @@ unsafe extern "C-unwind" fn pack(lua: *mut lua_State) -> c_int {
         let text = c"Too many arguments for MessagePack pack.";
         return ffi::luaL_argerror(lua, 0, text.as_ptr());
     }
-    let out = &mut heap::of(lua).scratch;
-    out.clear();
+    let out = heap::of(lua).fresh();
     for index in 1..=count {
         ffi::luaL_checkstack_(lua, 1, c"in function mp_check".as_ptr());
         ffi::lua_pushvalue(lua, index);
@@ -69,6 +69,7 @@ fn put(out: &mut Vec<u8>, kind: u8, number: u64, size: usize) {
 
 /// Writes the value on the top, and takes it off.
 unsafe fn encode(lua: *mut lua_State, out: &mut Vec<u8>, level: u32) {
+    api::spend_value(lua);
     match ffi::lua_type(lua, -1) {
         ffi::LUA_TSTRING => {
             let text = bytes(lua, -1).unwrap_or_default();
@@ -197,6 +198,9 @@ impl<'a> Input<'a> {
     unsafe fn decode(&mut self, lua: *mut lua_State) -> Result<(), Fault> {
         let text = c"too many return values at once; use unpack_one or unpack_limit instead.";
         ffi::luaL_checkstack_(lua, 1, text.as_ptr());
+        if heap::of(lua).is_deep() {
+            ffi::luaL_error(lua, c"stack overflow (nested too deeply)".as_ptr());
+        }
         let kind = self.take(1)?[0];
         match kind {
             0x00..=0x7f => ffi::lua_pushnumber(lua, f64::from(kind)),

@@ -230,6 +230,22 @@ pub struct Replier<'a> {
     pub script_resp3: bool,
 }
 
+/// Values of a reply. Tables may be in many places, so there can be very many
+/// more than there is memory.
+const VALUES_MAX: usize = if cfg!(fuzzing) { 1 << 16 } else { 1 << 24 };
+/// Values that a table counts as.
+const TABLE_VALUES: usize = 4;
+/// Longest reply, bytes.
+const REPLY_BYTES_MAX: usize = heap::BYTES_MAX;
+
+/// What is left of a reply's limits.
+struct Room {
+    /// None: the reply is given up.
+    values: usize,
+    /// Length of all that waits for the client by then.
+    bytes_max: usize,
+}
+
 /// Without an error's line end, which would become spaces.
 fn trimmed(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
@@ -253,6 +269,29 @@ impl Replier<'_> {
     /// # Safety
     /// As [`push_reply`].
     pub unsafe fn value(&mut self, lua: *mut lua_State) {
+        let top = ffi::lua_gettop(lua);
+        let mark = self.server.client(self.id).output.mark();
+        let mut room = Room {
+            values: VALUES_MAX,
+            bytes_max: self.server.reply(self.id).pending_bytes() + REPLY_BYTES_MAX,
+        };
+        self.any(lua, &mut room);
+        if room.values == 0 {
+            self.server.client(self.id).output.truncate(mark);
+            self.error(b"ERR the reply of the script is too long", false);
+            ffi::lua_settop(lua, top - 1);
+        }
+    }
+
+    /// As [`Replier::value`], while there is room.
+    unsafe fn any(&mut self, lua: *mut lua_State, room: &mut Room) {
+        room.values = room.values.saturating_sub(1);
+        if self.server.reply(self.id).pending_bytes() > room.bytes_max {
+            room.values = 0;
+        }
+        if room.values == 0 {
+            return ffi::lua_pop(lua, 1);
+        }
         if ffi::lua_checkstack(lua, 6) == 0 {
             self.error(b"ERR reached lua stack limit", false);
             ffi::lua_pop(lua, 1);
@@ -276,7 +315,7 @@ impl Replier<'_> {
                 let number = f64_to_i64_as_c(ffi::lua_tonumber(lua, -1));
                 self.server.reply(self.id).integer(number);
             }
-            ffi::LUA_TTABLE => self.table(lua),
+            ffi::LUA_TTABLE => self.table(lua, room),
             _ => self.server.reply(self.id).null(),
         }
         ffi::lua_pop(lua, 1);
@@ -294,7 +333,8 @@ impl Replier<'_> {
         false
     }
 
-    unsafe fn table(&mut self, lua: *mut lua_State) {
+    unsafe fn table(&mut self, lua: *mut lua_State, room: &mut Room) {
+        room.values = room.values.saturating_sub(TABLE_VALUES).max(1);
         if Self::has(lua, b"err", ffi::LUA_TSTRING) {
             ffi::lua_pop(lua, 1);
             let error = error_table(lua);
@@ -330,10 +370,10 @@ impl Replier<'_> {
             ffi::lua_pop(lua, 1);
         }
         if Self::has(lua, b"map", ffi::LUA_TTABLE) {
-            return self.pairs(lua, true);
+            return self.pairs(lua, room, true);
         }
         if Self::has(lua, b"set", ffi::LUA_TTABLE) {
-            return self.pairs(lua, false);
+            return self.pairs(lua, room, false);
         }
         let deferred = self.server.reply(self.id).deferred();
         let mut len = 0;
@@ -343,26 +383,33 @@ impl Replier<'_> {
                 ffi::lua_pop(lua, 1);
                 break;
             }
-            self.value(lua);
+            self.any(lua, room);
             len += 1;
+            if room.values == 0 {
+                break;
+            }
         }
         self.server.reply(self.id).end_array(deferred, len);
     }
 
     /// A map, or a set, from the table on the top, which is taken off.
-    unsafe fn pairs(&mut self, lua: *mut lua_State, is_map: bool) {
+    unsafe fn pairs(&mut self, lua: *mut lua_State, room: &mut Room, is_map: bool) {
         let deferred = self.server.reply(self.id).deferred();
         let mut len = 0;
         ffi::lua_pushnil(lua);
         while ffi::lua_next(lua, -2) != 0 {
             if is_map {
                 ffi::lua_pushvalue(lua, -2);
-                self.value(lua);
-                self.value(lua);
+                self.any(lua, room);
+                self.any(lua, room);
             } else {
                 ffi::lua_pop(lua, 1);
                 ffi::lua_pushvalue(lua, -1);
-                self.value(lua);
+                self.any(lua, room);
+            }
+            if room.values == 0 {
+                ffi::lua_pop(lua, 1);
+                break;
             }
             len += 1;
         }

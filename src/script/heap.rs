@@ -13,22 +13,34 @@
 //!   protected call.
 //! - [`Heap::load`] is null or points to the library that is being loaded, which
 //!   nobody else uses meanwhile.
+//! - [`Heap::current`] is null, or alive as long as the state that it belongs to
+//!   may allocate: a coroutine that runs is on the stack of who resumed it.
 //! - [`Heap::run`] is null or points to the running script, whose `server` is
 //!   the server that the executor has lent to the interpreter, and which nobody
 //!   else uses until the interpreter returns or pauses.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
 
+use std::alloc::{self, Layout};
 use std::ffi::{c_int, c_void};
 
 use corosensei::Yielder;
 use mlua::ffi::{self, lua_State};
 
+use super::api;
 use super::library::Load;
 use crate::engine::Server;
 use crate::exec::scripting::ScriptState;
 
 /// Most memory of a state, bytes.
-pub const BYTES_MAX: usize = 1 << 30;
+pub const BYTES_MAX: usize = if cfg!(fuzzing) { 64 << 20 } else { 1 << 30 };
+/// Bytes that are allocated, and filled, in the time of a step.
+const BYTES_PER_STEP: usize = 64;
+/// Allocations from here on are counted as work, bytes.
+const LONG_BYTES: usize = 4096;
+/// Bytes of the buffer that are kept when it has been longer.
+const SCRATCH_KEPT_BYTES: usize = 1 << 20;
+/// Bytes of the stack that are left for what does not call itself.
+pub const STACK_KEPT_BYTES: usize = 512 << 10;
 /// Tables that nobody may change.
 const LOCKED_MAX: usize = 16;
 
@@ -39,13 +51,7 @@ pub type Function = unsafe extern "C-unwind" fn(*mut lua_State) -> c_int;
 #[derive(Clone, Copy)]
 #[allow(missing_docs)]
 pub struct Originals {
-    pub find: Function,
-    pub r#match: Function,
-    pub gmatch: Function,
-    pub gsub: Function,
     pub rep: Function,
-    pub insert: Function,
-    pub remove: Function,
     pub sort: Function,
     pub resume: Function,
     pub rawset: Function,
@@ -93,14 +99,18 @@ pub struct Heap {
     pub run: *mut Run,
     /// The library that is being loaded.
     pub load: *mut Load,
-    /// A buffer for what functions put together.
+    /// A buffer for what functions put together; see [`Heap::fresh`].
     pub scratch: Vec<u8>,
+    /// Below this address there is little left of the stack that runs.
+    pub stack_low: usize,
     /// See there; set when a state is opened.
     pub originals: Option<Originals>,
     /// State of `math.random`.
     pub random: u64,
-    /// Calls since the time was looked at.
-    pub ticks: u32,
+    /// Work since the time was looked at, see `api::spend`.
+    pub steps: usize,
+    /// The main state, or the coroutine that runs.
+    pub current: *mut lua_State,
     locked: [*const c_void; LOCKED_MAX],
     locked_count: usize,
 }
@@ -115,11 +125,39 @@ impl Heap {
             run: std::ptr::null_mut(),
             load: std::ptr::null_mut(),
             scratch: Vec::new(),
+            stack_low: 0,
             originals: None,
             random: seed(0),
-            ticks: 0,
+            steps: 0,
+            current: std::ptr::null_mut(),
             locked: [std::ptr::null(); LOCKED_MAX],
             locked_count: 0,
+        }
+    }
+
+    /// The buffer, empty.
+    pub fn fresh(&mut self) -> &mut Vec<u8> {
+        self.scratch.clear();
+        self.scratch.shrink_to(SCRATCH_KEPT_BYTES);
+        &mut self.scratch
+    }
+
+    /// Whether a function that calls itself must not do so again: little is
+    /// left of the stack.
+    #[inline]
+    pub fn is_deep(&self) -> bool {
+        let here = 0_u8;
+        (&raw const here).addr() < self.stack_low
+    }
+
+    /// Counts a long allocation as work. A few instructions can build very long
+    /// strings, so much of it brings the next call of the hook forward.
+    #[cold]
+    unsafe fn hurry(&mut self, bytes: usize) {
+        self.steps = self.steps.saturating_add(bytes / BYTES_PER_STEP);
+        if self.steps >= api::STEPS_MAX && !self.run.is_null() && !self.current.is_null() {
+            // It only sets fields, so it may be called at any time.
+            ffi::lua_sethook(self.current, Some(api::hook), ffi::LUA_MASKCOUNT, 1);
         }
     }
 
@@ -176,17 +214,28 @@ pub unsafe extern "C" fn allocate(
     bytes: usize,
 ) -> *mut c_void {
     let heap = &mut *ud.cast::<Heap>();
+    // Lua tells all sizes, and needs no more than this alignment.
+    let layout = |bytes| Layout::from_size_align_unchecked(bytes, align_of::<f64>());
     if bytes == 0 {
-        heap.used -= old_bytes;
-        libc::free(old);
+        if !old.is_null() {
+            heap.used -= old_bytes;
+            alloc::dealloc(old.cast(), layout(old_bytes));
+        }
         return std::ptr::null_mut();
     }
     if heap.guarded && bytes > old_bytes && heap.used + (bytes - old_bytes) > BYTES_MAX {
         return std::ptr::null_mut();
     }
-    let new = libc::realloc(old, bytes);
+    let new: *mut c_void = if old.is_null() {
+        alloc::alloc(layout(bytes)).cast()
+    } else {
+        alloc::realloc(old.cast(), layout(old_bytes), bytes).cast()
+    };
     if !new.is_null() {
         heap.used = heap.used - old_bytes + bytes;
+        if bytes >= LONG_BYTES {
+            heap.hurry(bytes);
+        }
     }
     new
 }

@@ -2,9 +2,10 @@
 //!
 //! `vm` keeps the interpreter and the compiled scripts; `state` opens a state
 //! in which no script can change what another one sees; `base` has the
-//! functions of the language that had to be made safe, `api` what scripts
-//! call as `redis.…`; `library` loads libraries of functions; `convert` turns replies into values and back; the rest
-//! are the libraries that Redis adds.
+//! functions of the language that had to be made safe, `pattern` those that
+//! match patterns, `api` what scripts call as `redis.…`; `library` loads
+//! libraries of functions; `convert` turns replies into values and back; the
+//! rest are the libraries that Redis adds.
 //!
 //! The C interface of Lua leaves by long jumps. See [`heap`] for the rules that
 //! make this sound.
@@ -15,9 +16,11 @@ mod bit;
 mod cjson;
 mod cmsgpack;
 mod convert;
+mod fibers;
 mod heap;
 mod library;
 mod packing;
+mod pattern;
 mod shebang;
 mod state;
 mod vm;

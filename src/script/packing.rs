@@ -12,6 +12,7 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
 
+use super::api;
 use super::heap::{self, Function, bytes, push};
 use super::state::set_functions;
 
@@ -140,10 +141,10 @@ impl<'a> Format<'a> {
 unsafe extern "C-unwind" fn pack(lua: *mut lua_State) -> c_int {
     let mut format = Format::new(lua);
     let mut index = 2;
-    heap::of(lua).scratch.clear();
-    let out = &mut heap::of(lua).scratch;
+    let out = heap::of(lua).fresh();
     let mut total = 0_usize;
     while let Some(item) = format.next(lua) {
+        api::spend_value(lua);
         let padding = format.padding(total, &item);
         let mut size = item.bytes;
         total += padding;

@@ -32,9 +32,6 @@ pub mod bottom {
 /// Pushes a library.
 type Open = unsafe fn(*mut lua_State);
 
-/// Instructions between two looks at the time.
-const HOOK_INSTRUCTIONS: c_int = 100_000;
-
 /// Tables of the globals that scripts share.
 const LIBRARIES: &[&CStr] = &[
     c"string",
@@ -107,7 +104,8 @@ unsafe fn open(heap: *mut Heap) -> *mut lua_State {
     for name in [c"globals", c"on_error", c"locked_globals"] {
         ffi::lua_getfield_(lua, ffi::LUA_REGISTRYINDEX, name.as_ptr());
     }
-    ffi::lua_sethook(lua, Some(api::hook), ffi::LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    api::set_hook(lua);
+    (*heap).current = lua;
     lua
 }
 
@@ -187,13 +185,7 @@ unsafe fn originals(lua: *mut lua_State) -> Originals {
         function.expect("the library has this function")
     };
     Originals {
-        find: function(c"string", c"find"),
-        r#match: function(c"string", c"match"),
-        gmatch: function(c"string", c"gmatch"),
-        gsub: function(c"string", c"gsub"),
         rep: function(c"string", c"rep"),
-        insert: function(c"table", c"insert"),
-        remove: function(c"table", c"remove"),
         sort: function(c"table", c"sort"),
         resume: function(c"coroutine", c"resume"),
         rawset: function(c"_G", c"rawset"),

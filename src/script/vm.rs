@@ -14,12 +14,13 @@ use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack};
 use corosensei::{Coroutine, CoroutineResult};
 use mlua::ffi::{self, lua_State};
 use sha1::{Digest, Sha1};
 
 use super::convert::{ErrorTable, Replier, error_table};
+use super::fibers;
 use super::heap::{self, Heap, Purpose, Run, bytes, push};
 use super::library::Load;
 use super::shebang;
@@ -42,8 +43,9 @@ use crate::util::relocate::Mover;
 const STACK_BYTES: usize = 4 << 20;
 /// Scripts that came with EVAL and are kept.
 const EVALS_MAX: usize = 500;
-/// Scripts between two steps of the collector.
-const COLLECT_EVERY: u32 = 50;
+/// Scripts between two steps of the collector, which works by itself too when
+/// memory has grown.
+const COLLECT_EVERY: u32 = 1000;
 
 type Sha = [u8; 40];
 type Script = Coroutine<(), (), i32, DefaultStack>;
@@ -217,7 +219,10 @@ impl Vm {
             (*run).server = server;
             (*run).turn_ns = now_ns;
             (*active.heap).run = run;
-            active.script.resume(())
+            fibers::entering();
+            let result = active.script.resume(());
+            fibers::left();
+            result
         };
         match result {
             CoroutineResult::Yield(()) => Progress::Paused,
@@ -288,8 +293,12 @@ impl Vm {
             None => DefaultStack::new(STACK_BYTES)
                 .map_err(|error| CmdError::err(format!("No stack for the script: {error}")))?,
         };
+        fibers::made(&stack);
+        // SAFETY: nothing runs in the state.
+        unsafe { (*instance.1).stack_low = stack.limit().get() + heap::STACK_KEPT_BYTES };
         let (lua, heap) = (instance.0 as usize, instance.1 as usize);
         Ok(Coroutine::with_stack(stack, move |yielder, ()| {
+            fibers::entered();
             let (lua, heap) = (lua as *mut lua_State, heap as *mut Heap);
             // SAFETY: the function is on the top; the call is protected.
             unsafe {
@@ -299,6 +308,7 @@ impl Vm {
                 (*heap).guarded = true;
                 let status = ffi::lua_pcall(lua, args, 1, bottom::ON_ERROR);
                 (*heap).guarded = false;
+                fibers::leaving();
                 status
             }
         }))
@@ -313,7 +323,9 @@ impl Vm {
         let mut chunk = ManuallyDrop::new(self.coroutine((lua, heap), 0)?);
         (*heap).load = load;
         state::show(lua, Globals::Loading);
+        fibers::entering();
         let result = chunk.resume(());
+        fibers::left();
         (*heap).load = std::ptr::null_mut();
         state::show(lua, Globals::Running);
         let CoroutineResult::Return(status) = result else {

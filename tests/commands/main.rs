@@ -15,6 +15,7 @@ mod notify;
 mod observing;
 mod pubsub;
 mod script_oracle;
+mod script_recipes;
 mod script_safety;
 mod scripting;
 mod server;

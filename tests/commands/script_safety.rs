@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::support::{Client, Server};
+use super::support::{Client, Server, wait};
 
 #[track_caller]
 fn eval(c: &mut Client, script: &str) -> String {
@@ -129,7 +129,7 @@ fn cve_2021_32626_deep_recursion() {
     );
     fails(
         &server,
-        "return string.find('b', ('a?'):rep(200000))",
+        "return string.find(('a'):rep(200000), ('a?'):rep(200000))",
         "pattern too complex",
     );
     fails(
@@ -300,6 +300,71 @@ fn memory_is_limited() {
     assert_eq!(
         eval(&mut server.connect(), "return #string.rep('', 2^31 - 1)"),
         ":0"
+    );
+}
+
+/// A table in many places makes values without end of little memory.
+#[test]
+fn values_that_are_many_more_than_memory_are_given_up() {
+    let server = Server::start(&["--busy-reply-threshold", "20"]);
+    let many = "local t = {1} for i = 1, 60 do t = {t, t} end";
+    fails(
+        &server,
+        &format!("{many} return t"),
+        "reply of the script is too long",
+    );
+    let long = "local s, t = ('x'):rep(1e7), {} for i = 1, 4000 do t[i] = s end";
+    fails(
+        &server,
+        &format!("{long} return t"),
+        "reply of the script is too long",
+    );
+    fails(
+        &server,
+        &format!("{long} return cjson.encode(t)"),
+        "not enough memory",
+    );
+    fails(
+        &server,
+        &format!("{long} return cmsgpack.pack(t)"),
+        "not enough memory",
+    );
+    let (mut c, mut other) = (server.connect(), server.connect());
+    c.command(&["EVAL", &format!("{many} return cjson.encode(t)"), "0"]);
+    wait("BUSY", || {
+        other.ask("PING").starts_with("-BUSY").then_some(())
+    });
+    other.check("SCRIPT KILL", "+OK");
+    let reply = c.reply();
+    // A quick machine may have filled the memory.
+    assert!(
+        reply.contains("SCRIPT KILL") || reply.contains("not enough memory"),
+        "{reply}"
+    );
+    server.connect().check("PING", "+PONG");
+}
+
+#[test]
+fn recursion_of_all_kinds_at_once_has_stack_enough() {
+    let server = Server::start(&[]);
+    let deep = "cjson.encode_max_depth(2^31-1) cjson.decode_max_depth(2^31-1)
+        local t = {} for i = 1, 7000 do t = {t} end
+        local open, packed = ('['):rep(7000), ('\\145'):rep(7000)
+        local a, pattern = ('a'):rep(4000), ('a?'):rep(2100)
+        local function down(n)
+            if n > 0 then return (('x'):gsub('x', function() return down(n - 1) end)) end
+            pcall(cjson.encode, t) pcall(cjson.decode, open) pcall(cmsgpack.unpack, packed)
+            pcall(string.find, a, pattern)
+            return tostring(redis.call('PING').ok)
+        end ";
+    for levels in [0, 50, 100, 150, 180] {
+        let script = format!("{deep} return down({levels})");
+        assert_eq!(eval(&mut server.connect(), &script), "$PONG");
+    }
+    fails(
+        &server,
+        &format!("{deep} return down(250)"),
+        "C stack overflow",
     );
 }
 

@@ -287,6 +287,46 @@ fn what_a_script_does_is_seen_after_it() {
     });
 }
 
+/// The script holds others up until SCRIPT KILL.
+#[track_caller]
+fn runs_until_killed(script: &str, c: &mut Client, other: &mut Client) {
+    c.command(&["EVAL", script, "0"]);
+    let busy = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or \
+                SHUTDOWN NOSAVE.";
+    wait("BUSY", || (other.ask("PING") == busy).then_some(()));
+    other.check("GET a", busy);
+    other.check("SHUTDOWN", busy);
+    other.check("SCRIPT KILL", "+OK");
+    let reply = c.reply();
+    assert!(
+        reply.starts_with("-ERR Script killed by user with SCRIPT KILL..."),
+        "{script}: {reply}"
+    );
+    other.check("PING", "+PONG");
+}
+
+/// Redis waits for the end of each of these.
+#[test]
+fn what_takes_long_in_few_instructions_can_be_ended_too() {
+    let server = Server::start(&["--busy-reply-threshold", "20"]);
+    let (mut c, mut other) = (server.connect(), server.connect());
+    let scripts = [
+        "return string.find(('a'):rep(3000), ('a*'):rep(40) .. 'b')",
+        "return string.match(('a'):rep(4000), ('.-'):rep(30) .. 'b')",
+        "return string.gsub(('a'):rep(3000), ('a?'):rep(500) .. ('a'):rep(500) .. 'b', 'x')",
+        "for _ in string.gmatch(('ab'):rep(3000), ('[^c]*'):rep(20) .. 'c') do end",
+        "local t = {} for i = 1, 1e6 do t[i] = i end
+         while true do table.insert(t, 1, 0) table.remove(t, 1) end",
+        "local t = {} for i = 1, 2e5 do t[i] = i end while true do table.sort(t) end",
+        "local s = ('x'):rep(1e7) for i = 1, 1e9 do local t = s .. i end",
+        "while true do redis.call('ECHO', ('x'):rep(1e7)) end",
+        "local s, find = ('ab'):rep(1e6), string.find while true do find(s, 'bb', 1, true) end",
+    ];
+    for script in scripts {
+        runs_until_killed(script, &mut c, &mut other);
+    }
+}
+
 #[test]
 fn a_script_that_takes_long_can_be_ended() {
     on_both(|server| {
@@ -300,19 +340,7 @@ fn a_script_that_takes_long_can_be_ended() {
             "while true do coroutine.wrap(function() end)() end",
         ];
         for script in loops {
-            c.command(&["EVAL", script, "0"]);
-            let busy = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or \
-                        SHUTDOWN NOSAVE.";
-            wait("BUSY", || (other.ask("PING") == busy).then_some(()));
-            other.check("GET a", busy);
-            other.check("SHUTDOWN", busy);
-            other.check("SCRIPT KILL", "+OK");
-            let reply = c.reply();
-            assert!(
-                reply.starts_with("-ERR Script killed by user with SCRIPT KILL..."),
-                "{reply}"
-            );
-            other.check("PING", "+PONG");
+            runs_until_killed(script, &mut c, &mut other);
         }
         let script = "redis.call('SET','a','b') for i=1,2e7 do end return redis.call('GET','a')";
         c.command(&["EVAL", script, "0"]);
