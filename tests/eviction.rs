@@ -191,11 +191,13 @@ fn messages_of_evictions_do_not_lead_to_more() {
             cache.check(&format!("GET {key}"), "$x");
         }
     }
-    let limit = info(&mut c, "memory", "used_memory") - 40_000;
+    // Some of it may be buffers that clients give back by themselves.
+    let limit = info(&mut c, "memory", "used_memory") - 100_000;
     c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
     for _ in 0..50 {
         std::thread::sleep(std::time::Duration::from_millis(10));
         let evicted = info(&mut c, "stats", "evicted_keys");
-        assert!((10..=100).contains(&evicted), "{evicted}");
+        assert!(evicted <= 150, "{evicted}");
     }
+    assert!(info(&mut c, "stats", "evicted_keys") > 0);
 }

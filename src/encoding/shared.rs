@@ -267,7 +267,7 @@ impl<K: Ord, V> SharedMap<K, V> {
         match &self.root {
             Node::Leaf(pairs) => NODE + size_class(pairs.capacity() * size_of::<(K, V)>()),
             // Nodes are nearly full as a rule.
-            Node::Branch(_) => (self.len * size_of::<(K, V)>()).saturating_mul(5) / 4,
+            Node::Branch(_) => (self.len * size_of::<(K, V)>()).saturating_mul(9) / 8,
         }
     }
 }

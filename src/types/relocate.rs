@@ -173,18 +173,15 @@ mod tests {
         mover
     }
 
-    /// Elements in a table are in the order of the table, which stays.
-    fn check(objects: Vec<Object>) {
-        let mut copies: Vec<_> = objects.iter().map(Object::duplicate).collect();
-        copies.reverse();
-        let mut objects = objects;
+    /// Elements in a table are in the order of the table, which stays. (No copy
+    /// is made: a list that is shared with one would stay where it is.)
+    fn check(mut objects: Vec<Object>) {
+        let before: Vec<_> = objects.iter().map(text).collect();
         let mover = relocate_all(&mut objects);
         assert!(mover.hits > 100, "{mover:?}");
-        for object in objects {
-            object.check_invariants();
-            let copy = copies.pop().unwrap();
-            assert_eq!(text(&object), text(&copy));
-        }
+        objects.iter().for_each(Object::check_invariants);
+        let after: Vec<_> = objects.iter().map(text).collect();
+        assert!(before == after, "other elements");
     }
 
     fn text(object: &Object) -> Vec<String> {
@@ -242,7 +239,7 @@ mod tests {
         }));
         let limits = list_limits(5, 0);
         check(sparse::<List>(|list, n| {
-            let item = format!("item {}", n * 7919 % 5001);
+            let item = (n * 7919 % 5001).to_string().repeat(30);
             list.push(End::Right, item.as_bytes(), &limits);
         }));
     }

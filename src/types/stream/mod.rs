@@ -80,6 +80,9 @@ impl Stream {
     }
 }
 
+/// Blocks by which the memory of a stream is judged at least.
+const SAMPLES_MIN: usize = 64;
+
 impl Collection for Stream {
     const TYPE: Type = Type::Stream;
     type Ref<'a> = &'a Stream;
@@ -133,7 +136,8 @@ impl Collection for Stream {
 
     fn estimated_bytes(&self, samples: usize) -> usize {
         let blocks = &self.log.blocks;
-        let sampled = blocks.values().take(samples);
+        // The last block is of another form than the others, so few do not do.
+        let sampled = blocks.values().take(samples.max(SAMPLES_MIN));
         let (count, bytes) = sampled.fold((0, 0), |(count, sum), block| {
             (count + 1, sum + block.heap_bytes())
         });
