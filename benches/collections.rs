@@ -19,7 +19,7 @@ use support::report::{Table, extremes, median, write_json};
 use support::request::{Keys, Request};
 use support::scan::Expected;
 use support::server::{Server, ServerSpec};
-use support::{Common, Result};
+use support::{Common, Result, in_turns};
 
 /// Pipeline depth of the preloading.
 const FILL_PIPELINE: usize = 64;
@@ -192,7 +192,9 @@ fn bench(options: &Options) -> Result<()> {
     ]);
     let (mut lowest, mut figures) = (f64::INFINITY, Vec::new());
     for workload in &workloads {
-        let rounds = measure(workload, &specs, options)?;
+        let rounds = in_turns(options.rounds, &specs, |spec, seed| {
+            turn(workload, spec, options, seed)
+        })?;
         for (index, spec) in specs.iter().enumerate() {
             let ratios = || {
                 rounds
@@ -235,32 +237,6 @@ fn bench(options: &Options) -> Result<()> {
         )?;
     }
     Ok(())
-}
-
-/// Per round one sample of every server, in the order of the servers.
-fn measure(
-    workload: &Workload,
-    specs: &[ServerSpec],
-    options: &Options,
-) -> Result<Vec<Vec<Sample>>> {
-    let mut rounds = Vec::new();
-    for round in 0..options.rounds {
-        let mut order: Vec<usize> = (0..specs.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        let mut samples = Vec::new();
-        for index in order {
-            let sample = turn(workload, &specs[index], options, u64::from(round))
-                .map_err(|error| format!("{} {}: {error}", specs[index].name, workload.name))?;
-            samples.push(sample);
-        }
-        if round % 2 == 1 {
-            samples.reverse();
-        }
-        rounds.push(samples);
-    }
-    Ok(rounds)
 }
 
 /// One server's part of a round.

@@ -20,7 +20,7 @@ use support::lockstep::Lockstep;
 use support::report::{Table, extremes, median, write_json};
 use support::server::{Server, ServerSpec};
 use support::usage::raise_file_limit;
-use support::{Common, Result};
+use support::{Common, Result, in_turns};
 
 /// Part of a turn that runs first and is not counted.
 const WARM_UP: f64 = 0.2;
@@ -125,7 +125,9 @@ fn bench(options: &Options) -> Result<()> {
     ]);
     let mut figures = Vec::new();
     for workload in workloads {
-        let rounds = measure(workload, &specs, options)?;
+        let rounds = in_turns(options.rounds, &specs, |spec, seed| {
+            turn(workload, spec, options, seed)
+        })?;
         for (index, spec) in specs.iter().enumerate() {
             let ratios: Vec<f64> = rounds.iter().map(|round| round[0] / round[index]).collect();
             let ratio = median(ratios.iter().copied());
@@ -154,25 +156,6 @@ fn bench(options: &Options) -> Result<()> {
         Some(path) => write_json(path, &json!({ "results": figures })),
         None => Ok(()),
     }
-}
-
-/// Per round the CPU microseconds per request of every server.
-fn measure(workload: &Workload, specs: &[ServerSpec], options: &Options) -> Result<Vec<Vec<f64>>> {
-    let mut rounds = Vec::new();
-    for round in 0..options.rounds {
-        let mut order: Vec<usize> = (0..specs.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        let mut samples = vec![0.0; specs.len()];
-        for index in order {
-            let spec = &specs[index];
-            samples[index] = turn(workload, spec, options, u64::from(round))
-                .map_err(|error| format!("{}: {error}", spec.name))?;
-        }
-        rounds.push(samples);
-    }
-    Ok(rounds)
 }
 
 /// One server's part of a round: CPU microseconds per request.

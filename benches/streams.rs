@@ -24,7 +24,7 @@ use support::report::{Table, extremes, median, write_json};
 use support::request::{Keys, Request};
 use support::scan::Expected;
 use support::server::{Server, ServerSpec};
-use support::{Common, Result};
+use support::{Common, Result, in_turns};
 
 /// Requests per batch while filling.
 const FILL_PIPELINE: usize = 64;
@@ -172,7 +172,9 @@ fn commands(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
     ]);
     let mut results = Vec::new();
     for workload in WORKLOADS.iter().filter(chosen) {
-        let rounds = measure(workload, specs, options)?;
+        let rounds = in_turns(options.rounds, specs, |spec, seed| {
+            turn(workload, spec, options, seed)
+        })?;
         for (index, spec) in specs.iter().enumerate() {
             let ratios: Vec<f64> = rounds.iter().map(|round| round[0] / round[index]).collect();
             let cpu_us = median(rounds.iter().map(|round| round[index]));
@@ -197,25 +199,6 @@ fn commands(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
         }
     }
     Ok(Value::Array(results))
-}
-
-/// Per round the CPU microseconds per request of every server.
-fn measure(workload: &Workload, specs: &[ServerSpec], options: &Options) -> Result<Vec<Vec<f64>>> {
-    let mut rounds = Vec::new();
-    for round in 0..options.rounds {
-        let mut order: Vec<usize> = (0..specs.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        let mut samples = vec![0.0; specs.len()];
-        for index in order {
-            let spec = &specs[index];
-            samples[index] = turn(workload, spec, options, u64::from(round))
-                .map_err(|error| format!("{} {}: {error}", spec.name, workload.name))?;
-        }
-        rounds.push(samples);
-    }
-    Ok(rounds)
 }
 
 /// One server's part of a round.

@@ -53,3 +53,30 @@ impl Common {
         usage::pin_to_core(self.generator_core)
     }
 }
+
+/// Per round one sample of every server, in the order of the servers. Who comes first in one
+/// round comes last in the next; `turn` is one server's part of a round, told its number.
+pub fn in_turns<S>(
+    rounds: u32,
+    specs: &[server::ServerSpec],
+    mut turn: impl FnMut(&server::ServerSpec, u64) -> Result<S>,
+) -> Result<Vec<Vec<S>>> {
+    let mut all = Vec::new();
+    for round in 0..rounds {
+        let mut order: Vec<&server::ServerSpec> = specs.iter().collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        let mut samples = Vec::new();
+        for spec in order {
+            let sample =
+                turn(spec, u64::from(round)).map_err(|error| format!("{}: {error}", spec.name))?;
+            samples.push(sample);
+        }
+        if round % 2 == 1 {
+            samples.reverse();
+        }
+        all.push(samples);
+    }
+    Ok(all)
+}
