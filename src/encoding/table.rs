@@ -681,17 +681,13 @@ impl<E: Element> Table<E> {
         // However many are asked for, there are no more.
         let count = count.min(self.len);
         let (mut seen, mut go_on) = (0, self.len > 0);
-        // Else the last slots of full buckets would hardly ever have their turn.
-        let mut passed_over = rng.random_range(0..SLOTS);
         for _ in 0..count * 4 {
             if seen >= count || !go_on {
                 return;
             }
             self.prefetch_ahead(cursor);
             cursor = self.scan_marked(cursor, 0, |element| {
-                if passed_over > 0 {
-                    passed_over -= 1;
-                } else if go_on && seen < count {
+                if go_on && seen < count {
                     seen += 1;
                     go_on = visit(element);
                 }

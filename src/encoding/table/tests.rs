@@ -363,3 +363,19 @@ fn a_frozen_table_that_shrinks_to_a_few_is_written_as_it_was() {
     assert_eq!(*collected.0.lock().unwrap(), model);
     table.check_invariants();
 }
+
+#[test]
+fn samples_of_few_elements_are_not_empty() {
+    let mut table = Members::new(KeyHasher::new());
+    for i in 0..20 {
+        put(&mut table, format!("key:{i}").as_bytes(), i);
+        for seed in 0..200 {
+            let (mut rng, mut seen) = (SmallRng::seed_from_u64(seed), 0);
+            table.sample(&mut rng, 5, |_| {
+                seen += 1;
+                true
+            });
+            assert!(seen > 0, "of {} with seed {seed}", i + 1);
+        }
+    }
+}
