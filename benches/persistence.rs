@@ -33,6 +33,8 @@ const FILL_CONNECTIONS: usize = 8;
 const FILL_PIPELINE: usize = 64;
 /// How often the end of a snapshot is looked for, and memory.
 const LOOK: Duration = Duration::from_millis(5);
+/// How long the load runs before a snapshot.
+const CALM: Duration = Duration::from_secs(2);
 /// The load looks at whether the snapshot has ended after this time.
 const BURST: Duration = Duration::from_millis(50);
 
@@ -163,6 +165,7 @@ fn save(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
         ("kreq/s", 7),
         ("p99.9 us", 8),
         ("max us", 8),
+        ("calm", 8),
         ("queue%", 6),
         ("extra MB", 8),
     ]);
@@ -177,6 +180,11 @@ fn save(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
             let peak = AtomicU64::new(before);
             let ended = AtomicBool::new(false);
             let mut load = Load::connect(server.address(), usize::from(options.connections))?;
+            // The same load when nothing is saved: what the machine adds by itself.
+            let mut calm = latencies();
+            let until = Until::Elapsed(CALM);
+            let mut keys = Keys::in_order(options.keys);
+            load.run(&Request::set(VALUE_BYTES), 1, &mut keys, until, &mut calm)?;
             let mut histogram = latencies();
             let cpu = server.cpu_time()?;
             let (loaded, requests, seconds) = std::thread::scope(|scope| {
@@ -208,6 +216,7 @@ fn save(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
             let extra = peak.load(Ordering::Relaxed).saturating_sub(before);
             let tail_us = histogram.value_at_quantile(0.999) as f64 / 1e3;
             let max_us = histogram.max() as f64 / 1e3;
+            let calm_us = calm.max() as f64 / 1e3;
             table.row(&[
                 name.to_owned(),
                 spec.name.clone(),
@@ -217,6 +226,7 @@ fn save(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
                 format!("{:.1}", requests as f64 / seconds / 1e3),
                 format!("{tail_us:.0}"),
                 format!("{max_us:.0}"),
+                format!("{calm_us:.0}"),
                 format!("{:.0}", queued / 1e7 / seconds),
                 format!("{:.1}", extra as f64 / 1e6),
             ]);
@@ -228,6 +238,7 @@ fn save(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
                 "requests_per_second": requests as f64 / seconds,
                 "p999_us": tail_us,
                 "max_us": max_us,
+                "calm_max_us": calm_us,
                 "extra_bytes": extra,
             }));
         }

@@ -3,20 +3,25 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+use super::Options;
 use super::picture::{Curve, Panel, draw};
 use super::support::Result;
 use super::support::report::Table;
 use super::support::server::{Server, ServerSpec};
-use super::{Options, VALUE_BYTES};
 
 /// Keys that a trace reads.
 const KEYS: usize = 40_000;
+/// Bytes of a value: the buffers of a connection are little beside the keys.
+const VALUE_BYTES: usize = 1000;
+/// Batches between two looks at how many keys there are.
+const BATCHES_PER_LOOK: usize = 50;
 /// Sizes of the cache, as parts of that.
 const SIZES: [f64; 4] = [0.05, 0.1, 0.2, 0.4];
 /// How unevenly keys are read.
@@ -143,17 +148,25 @@ impl Client {
         missing.dedup();
         Ok(missing)
     }
+
+    fn size(&mut self) -> Result<f64> {
+        self.send("DBSIZE\r\n")?;
+        Ok(self.line()?.trim_start_matches(':').trim().parse()?)
+    }
 }
 
 /// Gives a server a limit at which so many keys fit: buffers and tables have
-/// their part, too, so it is tried with keys that come and go. The trace begins
-/// with a full cache of keys that nobody wants.
+/// their part, too, so it is tried with keys that come, are read and go. The
+/// trace begins with a full cache of keys that nobody wants.
 fn limit(server: &Server, client: &mut Client, keys: usize) -> Result<()> {
     let mut next = 1 << 40;
     let mut write = |count: usize| {
         let all: Vec<u64> = (next..next + count as u64).collect();
         next += count as u64;
-        all.chunks(BATCH).try_for_each(|some| client.write(some))
+        all.chunks(BATCH).try_for_each(|some| {
+            client.write(some)?;
+            client.read(some).map(drop)
+        })
     };
     let set = |bytes: f64| -> Result<()> {
         let reply = server.ask(&format!("CONFIG SET maxmemory {bytes:.0}"))?;
@@ -174,7 +187,11 @@ fn limit(server: &Server, client: &mut Client, keys: usize) -> Result<()> {
         let there: f64 = server.ask("DBSIZE")?.trim_start_matches(':').parse()?;
         limit += (keys as f64 - there) * each;
     }
-    set(limit)
+    set(limit)?;
+    // None of those that stay has been read.
+    server.ask("FLUSHALL")?;
+    let unread: Vec<u64> = (1 << 50..(1 << 50) + 2 * keys as u64).collect();
+    unread.chunks(BATCH).try_for_each(|some| client.write(some))
 }
 
 /// A server, a policy, a trace and a cache size: what they give.
@@ -186,14 +203,13 @@ struct Case {
     size: f64,
 }
 
-/// What a case gave: the part of reads that hit, and the cache's size at the
-/// end.
+/// What a case gave: the part of reads that hit, and the cache's mean size.
 struct Outcome {
     hits: f64,
     keys: f64,
 }
 
-fn run(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<Outcome> {
+fn prepare(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<(Server, Client)> {
     let arguments = [
         "--maxmemory-policy",
         case.policy,
@@ -204,11 +220,20 @@ fn run(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<Outcome> 
     let server = Server::start(&specs[case.server], cores, &arguments)?;
     let mut client = Client::connect(&server)?;
     limit(&server, &mut client, (KEYS as f64 * case.size) as usize)?;
+    Ok((server, client))
+}
+
+/// Runs a trace. All begin at the same time: lfu forgets as minutes begin.
+fn run(case: &Case, options: &Options, specs: &[ServerSpec], begins: &Barrier) -> Result<Outcome> {
+    let prepared = prepare(case, options, specs);
+    begins.wait();
+    let (_server, mut client) = prepared?;
     let mut reads = Reads::new(case.trace);
     let all = (options.trace_seconds * f64::from(options.trace_rate)) as usize / BATCH;
     let pause = Duration::from_secs_f64(BATCH as f64 / f64::from(options.trace_rate));
     let begin = Instant::now();
     let (mut counted, mut hits) = (0, 0);
+    let (mut looks, mut there) = (0, 0.0);
     for batch in 0..all {
         let due = begin + pause * batch as u32;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -218,12 +243,15 @@ fn run(case: &Case, options: &Options, specs: &[ServerSpec]) -> Result<Outcome> 
         if batch >= all / 2 {
             counted += BATCH;
             hits += BATCH - missing.len().min(BATCH);
+            if batch % BATCHES_PER_LOOK == 0 {
+                looks += 1;
+                there += client.size()?;
+            }
         }
     }
-    let there: f64 = server.ask("DBSIZE")?.trim_start_matches(':').parse()?;
     Ok(Outcome {
         hits: hits as f64 / counted.max(1) as f64,
-        keys: there / KEYS as f64,
+        keys: there / f64::from(looks.max(1)) / KEYS as f64,
     })
 }
 
@@ -242,10 +270,13 @@ pub fn compare(options: &Options, specs: &[ServerSpec]) -> Result<Value> {
             }
         }
     }
+    let begins = &Barrier::new(cases.len());
     let outcomes: Vec<std::result::Result<Outcome, String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = cases
             .iter()
-            .map(|case| scope.spawn(|| run(case, options, specs).map_err(|e| e.to_string())))
+            .map(|case| {
+                scope.spawn(move || run(case, options, specs, begins).map_err(|e| e.to_string()))
+            })
             .collect();
         let joined = threads.into_iter().map(|thread| {
             let ended = thread.join();
@@ -268,7 +299,7 @@ fn report(
     let mut columns = vec![("policy", 12), ("trace", 16), ("cache", 6)];
     columns.extend(specs.iter().map(|spec| (spec.name.as_str(), 9)));
     columns.push(("difference", 10));
-    columns.push(("sizes %", 9));
+    columns.push(("mean sizes %", 12));
     let table = Table::start(&columns);
     let (mut figures, mut panels) = (Vec::new(), Vec::<Panel>::new());
     let each = cases.chunks(specs.len()).zip(outcomes.chunks(specs.len()));
@@ -286,7 +317,7 @@ fn report(
             format!("{:.0}%", size * 100.0),
         ];
         let sizes = outcomes.iter().map(|outcome| outcome.keys * 100.0);
-        let sizes: Vec<String> = sizes.map(|percent| format!("{percent:.1}")).collect();
+        let sizes: Vec<String> = sizes.map(|percent| format!("{percent:.2}")).collect();
         row.extend(ratios.iter().map(|ratio| format!("{:.2}%", ratio * 100.0)));
         let difference = ratios[ratios.len() - 1] - ratios[0];
         row.push(format!("{:+.2}", difference * 100.0));

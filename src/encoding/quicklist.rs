@@ -186,6 +186,11 @@ impl Quicklist {
         self.len() == 0
     }
 
+    /// Whether a copy shares nodes.
+    pub fn is_shared(&self) -> bool {
+        self.nodes.are_shared()
+    }
+
     /// Number of nodes.
     pub fn nodes_len(&self) -> usize {
         self.nodes.len()

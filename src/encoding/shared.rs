@@ -11,6 +11,7 @@ use std::fmt;
 use std::ops::Index;
 use std::sync::Arc;
 
+use crate::util::copied;
 use crate::util::size_class::size_class;
 
 #[cfg(test)]
@@ -261,6 +262,14 @@ impl<K: Ord, V> SharedMap<K, V> {
         }
     }
 
+    /// Whether a copy shares its nodes.
+    pub fn is_shared(&self) -> bool {
+        match &self.root {
+            Node::Leaf(pairs) => Arc::strong_count(pairs) > 1,
+            Node::Branch(children) => Arc::strong_count(children) > 1,
+        }
+    }
+
     /// Bytes of the nodes, about, without what keys and values own.
     pub fn heap_bytes(&self) -> usize {
         const NODE: usize = 48;
@@ -283,11 +292,11 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
             match node {
                 Node::Branch(children) => {
                     let at = child_of(children, key);
-                    node = &mut Arc::make_mut(children)[at].1;
+                    node = &mut copied::make_mut(children)[at].1;
                 }
                 Node::Leaf(pairs) => {
                     let at = find(pairs, key).ok()?;
-                    return Some(&mut Arc::make_mut(pairs)[at].1);
+                    return Some(&mut copied::make_mut(pairs)[at].1);
                 }
             }
         }
@@ -298,9 +307,9 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
         let mut node = &mut self.root;
         loop {
             match node {
-                Node::Branch(children) => node = &mut Arc::make_mut(children).last_mut()?.1,
+                Node::Branch(children) => node = &mut copied::make_mut(children).last_mut()?.1,
                 Node::Leaf(pairs) => {
-                    let (key, value) = Arc::make_mut(pairs).last_mut()?;
+                    let (key, value) = copied::make_mut(pairs).last_mut()?;
                     return Some((key, value));
                 }
             }
@@ -312,9 +321,9 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
         let mut node = &mut self.root;
         loop {
             match node {
-                Node::Branch(children) => node = &mut Arc::make_mut(children).first_mut()?.1,
+                Node::Branch(children) => node = &mut copied::make_mut(children).first_mut()?.1,
                 Node::Leaf(pairs) => {
-                    let (key, value) = Arc::make_mut(pairs).first_mut()?;
+                    let (key, value) = copied::make_mut(pairs).first_mut()?;
                     return Some((key, value));
                 }
             }
@@ -343,7 +352,7 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
         while let Node::Branch(children) = &mut self.root
             && children.len() <= 1
         {
-            let only = Arc::make_mut(children).pop();
+            let only = copied::make_mut(children).pop();
             self.root = only.map_or(Node::Leaf(Arc::default()), |(_, child)| child);
         }
         Some(removed)
@@ -387,7 +396,7 @@ impl<K: Ord + Clone, V: Clone> Node<K, V> {
     fn insert(&mut self, key: K, value: V) -> (Option<V>, Option<Child<K, V>>) {
         let right = match self {
             Node::Leaf(pairs) => {
-                let pairs = Arc::make_mut(pairs);
+                let pairs = copied::make_mut(pairs);
                 match find(pairs, &key) {
                     Ok(at) => {
                         let before = std::mem::replace(&mut pairs[at].1, value);
@@ -397,7 +406,7 @@ impl<K: Ord + Clone, V: Clone> Node<K, V> {
                 }
             }
             Node::Branch(children) => {
-                let children = Arc::make_mut(children);
+                let children = copied::make_mut(children);
                 let at = child_of(children, &key);
                 if key < children[at].0 {
                     children[at].0 = key.clone();
@@ -420,9 +429,9 @@ impl<K: Ord + Clone, V: Clone> Node<K, V> {
         let children = match self {
             Node::Leaf(pairs) => {
                 let at = find(pairs, key).ok()?;
-                return Some(Arc::make_mut(pairs).remove(at).1);
+                return Some(copied::make_mut(pairs).remove(at).1);
             }
-            Node::Branch(children) => Arc::make_mut(children),
+            Node::Branch(children) => copied::make_mut(children),
         };
         let at = child_of(children, key);
         let removed = children[at].1.remove(key)?;
@@ -450,10 +459,10 @@ fn merge<K: Clone, V: Clone>(children: &mut Vec<Child<K, V>>, at: usize) -> bool
     let (_, next) = children.remove(at + 1);
     match (&mut children[at].1, next) {
         (Node::Leaf(pairs), Node::Leaf(next)) => {
-            Arc::make_mut(pairs).extend(Arc::unwrap_or_clone(next));
+            copied::make_mut(pairs).extend(Arc::unwrap_or_clone(next));
         }
         (Node::Branch(nodes), Node::Branch(next)) => {
-            Arc::make_mut(nodes).extend(Arc::unwrap_or_clone(next));
+            copied::make_mut(nodes).extend(Arc::unwrap_or_clone(next));
         }
         _ => unreachable!("all leaves are equally deep"),
     }

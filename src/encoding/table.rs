@@ -669,8 +669,9 @@ impl<E: Element> Table<E> {
         cursor
     }
 
-    /// Visits elements that stand together somewhere, about `count`, until
-    /// `visit` answers false: a sample where any will do.
+    /// Visits elements that stand together somewhere, `count` or a few more,
+    /// until `visit` answers false. Buckets are looked at as a whole: which slot
+    /// an element is in tells how old it is.
     pub fn sample(
         &self,
         rng: &mut impl Rng,
@@ -687,7 +688,7 @@ impl<E: Element> Table<E> {
             }
             self.prefetch_ahead(cursor);
             cursor = self.scan_marked(cursor, 0, |element| {
-                if go_on && seen < count {
+                if go_on {
                     seen += 1;
                     go_on = visit(element);
                 }
@@ -707,11 +708,16 @@ impl<E: Element> Table<E> {
 
     /// A random element with an expiry.
     pub fn random_expiring(&self, rng: &mut impl Rng) -> Option<E::View<'_>> {
+        let loc = self.random_expiring_loc(rng)?;
+        Some(self.entry(loc))
+    }
+
+    /// As [`Table::random_expiring`], where it stands.
+    pub fn random_expiring_loc(&self, rng: &mut impl Rng) -> Option<Loc> {
         if self.expires == 0 {
             return None;
         }
-        let loc = self.random_where(rng, |word| word & EXPIRES != 0)?;
-        Some(self.entry(loc))
+        self.random_where(rng, |word| word & EXPIRES != 0)
     }
 
     /// A random shard, in proportion to its slots, by directory index.

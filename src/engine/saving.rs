@@ -12,6 +12,7 @@ use super::server::Server;
 use super::snapshot_file::{Description, FileOptions, SnapshotFile};
 use crate::aof::Disk;
 use crate::keyspace::snapshot::{SnapshotOptions, SnapshotStep, UsageKept};
+use crate::stats::used;
 
 /// The lock is taken for about this time.
 const STEP: Duration = Duration::from_micros(100);
@@ -19,6 +20,11 @@ const STEP: Duration = Duration::from_micros(100);
 const WAIT: Duration = Duration::from_micros(200);
 /// The longest sleep between two looks at whether to go on.
 const NAP: Duration = Duration::from_millis(5);
+/// The longest rest for the sake of others between two steps.
+const REST_MAX: Duration = Duration::from_micros(500);
+/// Others are busy when they execute so many commands in this time.
+const LOAD_WINDOW: Duration = Duration::from_millis(10);
+const LOAD_COMMANDS: u64 = 10;
 /// Seconds until a snapshot that failed is tried again by itself.
 const RETRY_S: i64 = 5;
 
@@ -74,6 +80,27 @@ struct Writer {
     options: SnapshotOptions,
     file: FileOptions,
     keys: u64,
+    load: Load,
+}
+
+/// Whether others want the processor. Whoever waits for it cannot say so: the
+/// commands of the last while tell.
+struct Load {
+    /// Since when they are counted.
+    since: Instant,
+    /// Commands executed until then.
+    before: u64,
+    busy: bool,
+}
+
+impl Load {
+    fn note(&mut self, commands: u64) {
+        let now = Instant::now();
+        if now - self.since >= LOAD_WINDOW {
+            self.busy = commands - self.before >= LOAD_COMMANDS;
+            (self.since, self.before) = (now, commands);
+        }
+    }
 }
 
 enum Stop {
@@ -116,32 +143,42 @@ impl Writer {
             SnapshotFile::create(self.disk.clone(), self.target.temp.clone(), self.file)?;
         std::io::Write::write_all(&mut file, &self.description.header())?;
         loop {
+            let begin = Instant::now();
             let (step, delay_us) = self.step()?;
             let keys = step.keys - self.keys;
             self.keys = step.keys;
             for piece in step.pieces {
                 piece.write(&mut file, self.options.compress)?;
             }
+            // Whoever evicts keys is to see both at once.
+            used::publish();
+            drop(step.in_flight);
             if step.done {
                 break;
             }
             if step.wait {
                 std::thread::sleep(WAIT);
+            } else if self.load.busy {
+                // Whoever shares the processor with this thread waits for a
+                // step at most, not for a time slice of the scheduler.
+                std::thread::sleep(begin.elapsed().min(REST_MAX));
             }
             self.rest(keys, delay_us)?;
         }
         Ok(file.finish(self.target.rename_to.as_deref())?)
     }
 
-    fn step(&self) -> Result<(SnapshotStep, i32), Stop> {
-        let mut taken = None;
+    fn step(&mut self) -> Result<(SnapshotStep, i32), Stop> {
+        let (mut taken, mut commands) = (None, 0);
         (self.access)(&mut |server| {
             if server.saving.is_running(self.number) {
                 let step = server.keyspace.snapshot_step(STEP);
                 server.stats.persistence.snapshot_keys.0 = step.keys;
+                commands = server.stats.commands_processed;
                 taken = Some((step, server.config.rdb_key_save_delay_us));
             }
         });
+        self.load.note(commands);
         taken.ok_or(Stop::GivenUp)
     }
 
@@ -302,6 +339,7 @@ impl Server {
             self.file_options(target.aof_base),
         );
         let aof_base = target.aof_base;
+        let commands = self.stats.commands_processed;
         let (stop, disk) = (given_up.clone(), self.aof.disk.clone());
         self.spawn(
             "snapshot",
@@ -316,6 +354,11 @@ impl Server {
                     options,
                     file,
                     keys: 0,
+                    load: Load {
+                        since: Instant::now(),
+                        before: commands,
+                        busy: true,
+                    },
                 };
                 writer.run();
             }),

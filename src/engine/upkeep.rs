@@ -23,6 +23,13 @@ const QUERY_IDLE_NS: u64 = 2_000_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
 
 impl Server {
+    /// Memory that eviction does not make up for, bytes
+    /// (`mem_not_counted_for_evict`): what waits to be written to the log grows
+    /// with each key that is evicted, and so does what a snapshot keeps.
+    pub fn not_counted_bytes(&self) -> u64 {
+        self.aof.buffer_capacity() as u64 + self.keyspace.snapshot_bytes()
+    }
+
     /// What cron does about one client, about once a second.
     pub fn look_after(&mut self, id: ClientId) {
         let now_ns = self.now_ns;

@@ -65,15 +65,13 @@ fn make_room_now(server: &mut Server) {
     }
 }
 
-/// Bytes above the limit. What waits to be written to the log does not count:
-/// it would grow with each key that is evicted.
+/// Bytes above the limit.
 fn excess_bytes(server: &Server) -> u64 {
-    let not_counted =
-        server.aof.buffer_capacity() as u64 + server.evictor.told_bytes(server.now_ns);
-    let used = used::bytes();
+    let not_counted = server.not_counted_bytes() + server.evictor.told_bytes(server.now_ns);
+    let used = used::bytes().saturating_sub(not_counted);
     let limit = server.config.maxmemory_bytes;
     used::set_tight(used > limit - limit / TIGHT_PART);
-    used.saturating_sub(not_counted).saturating_sub(limit)
+    used.saturating_sub(limit)
 }
 
 #[cold]
@@ -101,7 +99,6 @@ fn evict(server: &mut Server) -> Room {
     let executing = server.executing.take();
     while owed > 0 {
         let (keyspace, rng) = (&mut server.keyspace, &mut server.rng);
-        let before = used::own();
         let evictor = &mut server.evictor;
         let freed = evictor.evict_one(keyspace, policy, samples, rng, in_background);
         let Some(freed) = freed else {
@@ -110,12 +107,15 @@ fn evict(server: &mut Server) -> Room {
         };
         owed -= freed;
         server.stats.eviction.keys += 1;
+        let (before, log_before) = (used::own(), server.aof.buffer_capacity());
         settle::settle(server);
-        let told = used::own() + freed - before;
-        server.evictor.note_told(told, server.now_ns);
+        let told = used::own() - before;
+        let logged = server.aof.buffer_capacity() as i64 - log_before as i64;
+        server.evictor.note_told(told - logged, server.now_ns);
         keys += 1;
         if keys % KEYS_PER_LOOK == 0 {
-            if in_background && excess_bytes(server) == 0 {
+            let elsewhere = in_background || server.keyspace.in_snapshot();
+            if elsewhere && excess_bytes(server) == 0 {
                 break;
             }
             if start.elapsed() > limit {

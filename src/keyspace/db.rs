@@ -422,26 +422,23 @@ impl<'a> DbRef<'a> {
         edit.changed(event);
     }
 
-    /// A key, whether or not its time has come, without a trace.
-    pub(super) fn look_at_all(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
-        let loc = self.table().find(self.keyspace.hash(key), key)?;
-        Some(self.table().entry(loc))
-    }
-
-    /// Deletes a key because memory is full; the bytes that this has freed, none
-    /// when it was not there.
-    pub(super) fn evict(&mut self, key: &[u8], in_background: bool) -> Option<i64> {
-        let loc = self.table().find(self.keyspace.hash(key), key)?;
+    /// Deletes a key because memory is full; the bytes that this has freed.
+    pub(super) fn evict(&mut self, loc: Loc, in_background: bool) -> i64 {
         self.before_change_at(loc);
         let entry = self.table_mut().remove(loc);
-        self.keyspace.effects.evicted(self.index, key);
+        self.keyspace
+            .effects
+            .evicted(self.index, entry.view().key());
+        // What a snapshot still needs does not count any more, either.
+        let kept = self.keyspace.snapshot_value_bytes();
         let before = used::own();
-        if in_background || self.keyspace.in_snapshot() {
+        if in_background {
             self.keyspace.free_entry(entry);
         } else {
-            drop(entry);
+            self.keyspace.drop_entry(entry);
         }
-        Some(before - used::own())
+        let kept = self.keyspace.snapshot_value_bytes() - kept;
+        before - used::own() + kept
     }
 
     /// Deletes a live key; true when it was there.

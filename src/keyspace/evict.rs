@@ -6,6 +6,7 @@ use rand::Rng;
 use super::entry::EntryRef;
 use super::{DbIndex, Keyspace};
 use crate::config::MaxmemoryPolicy;
+use crate::encoding::table::Loc;
 
 /// Keys that are kept in mind between samples.
 const POOL: usize = 16;
@@ -15,6 +16,7 @@ struct Candidate {
     /// The greater, the better it is to let go.
     score: u64,
     db: DbIndex,
+    hash: u64,
     key: Box<[u8]>,
 }
 
@@ -60,6 +62,16 @@ impl Rule {
             (i64::MAX - at_ms.max(0)).unsigned_abs()
         }
     }
+
+    /// Where a candidate is and the score that it has by now; none when it may
+    /// not go any more.
+    fn look_again(self, keyspace: &Keyspace, candidate: &Candidate) -> Option<(Loc, u64)> {
+        let table = keyspace.db(candidate.db).table();
+        let loc = table.find(candidate.hash, &candidate.key)?;
+        let entry = table.entry(loc);
+        self.takes(entry)
+            .then(|| (loc, self.score(keyspace, entry)))
+    }
 }
 
 impl Evictor {
@@ -80,10 +92,8 @@ impl Evictor {
         } else {
             self.best(keyspace, rule, rng)
         };
-        match chosen {
-            Some((db, key)) => keyspace.select(db).evict(&key, in_background),
-            None => None,
-        }
+        let (db, loc) = chosen?;
+        Some(keyspace.select(db).evict(loc, in_background))
     }
 
     /// Notes what it took to tell others of an eviction, bytes; what was needed
@@ -113,20 +123,23 @@ impl Evictor {
 
     fn best(
         &mut self,
-        keyspace: &mut Keyspace,
+        keyspace: &Keyspace,
         rule: Rule,
         rng: &mut impl Rng,
-    ) -> Option<(DbIndex, Box<[u8]>)> {
+    ) -> Option<(DbIndex, Loc)> {
         loop {
             if !self.fill(keyspace, rule, rng) {
                 return None;
             }
             while let Some(candidate) = self.pool.pop() {
-                let mut db = keyspace.select(candidate.db);
-                // It may have gone, or lost its expiry, since.
-                let entry = db.look_at_all(&candidate.key);
-                if entry.is_some_and(|entry| rule.takes(entry)) {
-                    return Some((candidate.db, candidate.key));
+                match rule.look_again(keyspace, &candidate) {
+                    // It has gone, or lost its expiry, since.
+                    None => {}
+                    Some((loc, score)) if score >= candidate.score => {
+                        return Some((candidate.db, loc));
+                    }
+                    // It was used since: others may be better now.
+                    Some((_, score)) => self.keep(Candidate { score, ..candidate }),
                 }
             }
         }
@@ -146,14 +159,14 @@ impl Evictor {
             if all || table.expires() * 2 > table.len() {
                 table.sample(rng, rule.samples, |entry| {
                     if rule.takes(entry) {
-                        self.offer(rule.score(keyspace, entry), index, entry.key());
+                        self.offer(keyspace, rule, index, entry);
                     }
                     true
                 });
             } else {
                 for _ in 0..rule.samples.min(there) {
                     if let Some(entry) = table.random_expiring(rng) {
-                        self.offer(rule.score(keyspace, entry), index, entry.key());
+                        self.offer(keyspace, rule, index, entry);
                     }
                 }
             }
@@ -162,22 +175,40 @@ impl Evictor {
     }
 
     /// Keeps a key in mind if it is better than one of those that are.
-    fn offer(&mut self, score: u64, db: DbIndex, key: &[u8]) {
+    fn offer(&mut self, keyspace: &Keyspace, rule: Rule, db: DbIndex, entry: EntryRef<'_>) {
+        let score = rule.score(keyspace, entry);
         let at = self
             .pool
             .partition_point(|candidate| candidate.score < score);
         if at == 0 && self.pool.len() == POOL {
             return;
         }
-        let same = |candidate: &Candidate| candidate.db == db && *candidate.key == *key;
+        let key = entry.key();
+        let hash = keyspace.hash(key);
+        let same = |other: &Candidate| other.hash == hash && other.db == db && *other.key == *key;
         if self.pool.iter().any(same) {
             return;
         }
         let key = key.into();
-        self.pool.insert(at, Candidate { score, db, key });
+        self.pool.insert(
+            at,
+            Candidate {
+                score,
+                db,
+                hash,
+                key,
+            },
+        );
         if self.pool.len() > POOL {
             self.pool.remove(0);
         }
+    }
+
+    /// Puts a candidate back whose score has changed.
+    fn keep(&mut self, candidate: Candidate) {
+        let score = candidate.score;
+        let at = self.pool.partition_point(|other| other.score <= score);
+        self.pool.insert(at, candidate);
     }
 
     fn random(
@@ -185,18 +216,18 @@ impl Evictor {
         keyspace: &Keyspace,
         rule: Rule,
         rng: &mut impl Rng,
-    ) -> Option<(DbIndex, Box<[u8]>)> {
+    ) -> Option<(DbIndex, Loc)> {
         for _ in 0..keyspace.count() {
             self.next_db = (self.next_db + 1) % keyspace.count();
             let index = DbIndex::new(self.next_db);
             let table = keyspace.db(index).table();
-            let entry = if rule.policy.takes_all_keys() {
-                table.random(rng)
+            let loc = if rule.policy.takes_all_keys() {
+                table.random_loc(rng)
             } else {
-                table.random_expiring(rng)
+                table.random_expiring_loc(rng)
             };
-            if let Some(entry) = entry {
-                return Some((index, entry.key().into()));
+            if let Some(loc) = loc {
+                return Some((index, loc));
             }
         }
         None

@@ -54,6 +54,16 @@ impl Uncompressed {
         self.bytes.is_empty()
     }
 
+    /// Bytes that are held for it, and for what comes of it.
+    pub fn held_bytes(&self) -> usize {
+        let held = self.bytes.capacity() + self.texts.capacity() * size_of::<Text>();
+        if self.texts.is_empty() {
+            held
+        } else {
+            held + self.bytes.len()
+        }
+    }
+
     /// Number of bytes as they are now.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -116,6 +126,15 @@ impl Encoder<Vec<u8>> {
         self.out.clear();
         self.written = 0;
         result
+    }
+
+    /// Bytes that are held for what was written.
+    pub fn held_bytes(&self) -> usize {
+        let texts = match &self.compression {
+            Compression::Later(texts) => texts.capacity() * size_of::<Text>(),
+            _ => 0,
+        };
+        self.out.capacity() + texts
     }
 
     /// Number of bytes that [`Encoder::take`] would take.

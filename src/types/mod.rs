@@ -180,6 +180,16 @@ impl Object {
         ask!(self, string => string.heap_bytes(), value => value.estimated_bytes(samples))
     }
 
+    /// Whether a copy, or a reply, shares what it consists of.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Object::String(string) => string.is_shared(),
+            Object::List(List::Quick(list)) => list.is_shared(),
+            Object::Stream(stream) => stream.log.is_shared(),
+            _ => false,
+        }
+    }
+
     /// Parts that have to be freed one by one: the measure by which freeing
     /// moves to the background (Redis: lazyfreeGetFreeEffort).
     pub fn free_effort(&self) -> usize {

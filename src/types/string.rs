@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::util::copied;
 use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
@@ -37,6 +38,9 @@ impl StrBuf {
     /// when no reply holds it any more.
     pub fn make_mut(&mut self) -> &mut Vec<u8> {
         if let StrBuf::Shared(bytes) = self {
+            if !bytes.is_unique() {
+                copied::note(bytes.len());
+            }
             *self = StrBuf::Owned(Vec::from(std::mem::take(bytes)));
         }
         match self {
@@ -68,6 +72,11 @@ impl StrBuf {
             }
             StrBuf::Shared(_) => {}
         }
+    }
+
+    /// Whether somebody else holds it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, StrBuf::Shared(bytes) if !bytes.is_unique())
     }
 
     /// Heap bytes held.

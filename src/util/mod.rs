@@ -3,6 +3,7 @@
 pub mod args;
 pub mod clock;
 pub mod collate;
+pub mod copied;
 pub mod glob;
 pub mod lzf;
 pub mod num;

@@ -222,7 +222,7 @@ fn memory_section(server: &Server, overview: &Overview, fields: &mut Fields) {
     fields.add("rss_overhead_bytes", overview.rss_overhead_bytes());
     fields.add("mem_fragmentation_ratio", two(overview.fragmentation()));
     fields.add("mem_fragmentation_bytes", overview.fragmentation_bytes());
-    fields.add("mem_not_counted_for_evict", overview.aof_buffer);
+    fields.add("mem_not_counted_for_evict", server.not_counted_bytes());
     fields.add("mem_replication_backlog", 0);
     fields.add("mem_total_replication_buffers", 0);
     fields.add("mem_clients_slaves", overview.clients_replicas);

@@ -9,17 +9,28 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::node::Node;
+use crate::util::copied;
 use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
 /// Nodes in a chunk.
 const CHUNK_NODES: usize = 64;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Chunk {
     nodes: VecDeque<Node>,
     /// Elements in them.
     items: usize,
+}
+
+impl Clone for Chunk {
+    fn clone(&self) -> Chunk {
+        copied::note(self.nodes.iter().map(Node::heap_bytes).sum());
+        Chunk {
+            nodes: self.nodes.clone(),
+            items: self.items,
+        }
+    }
 }
 
 impl Chunk {
@@ -325,6 +336,11 @@ impl Nodes {
             chunk.nodes = nodes.into();
         }
         Some(count)
+    }
+
+    /// Whether a copy shares some of them.
+    pub(super) fn are_shared(&self) -> bool {
+        self.chunks.iter().any(|chunk| Arc::strong_count(chunk) > 1)
     }
 
     /// Bytes on the heap beside those of the nodes.

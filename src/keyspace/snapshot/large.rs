@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::begin_db;
+use super::held::Count;
 use crate::encoding::member::{Member, MemberRef};
 use crate::encoding::quicklist::Quicklist;
 use crate::encoding::table::Sink;
@@ -45,6 +46,14 @@ pub enum Piece {
 }
 
 impl Piece {
+    /// Bytes of its own.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Piece::Encoded(bytes) => bytes.held_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Writes it.
     ///
     /// # Errors
@@ -66,10 +75,19 @@ impl Piece {
 /// What has been handed over of a frozen collection.
 pub(super) struct Elements {
     pub(super) encoder: Encoder<Vec<u8>>,
+    held: Count,
     /// All of it has.
     pub(super) finished: bool,
     /// Nobody wants it any more.
     pub(super) abandoned: bool,
+}
+
+impl Elements {
+    /// What has been handed over since the last time.
+    pub(super) fn take(&mut self) -> Uncompressed {
+        self.held.subtract(self.encoder.held_bytes());
+        self.encoder.take()
+    }
 }
 
 struct ElementSink {
@@ -84,12 +102,15 @@ impl Sink<Member> for ElementSink {
             return;
         }
         let encoder = &mut elements.encoder;
+        let before = encoder.held_bytes();
         let written = encoder.string(member.key()).and_then(|()| match self.kind {
             Kind::Hash => encoder.string(member.value()),
             Kind::Zset => encoder.score(member.score()),
             _ => Ok(()),
         });
         written.expect("writing to memory cannot fail");
+        let added = encoder.held_bytes() - before;
+        elements.held.add(added);
     }
 }
 
@@ -125,6 +146,7 @@ impl Large {
         key: &[u8],
         (expire, usage): (Option<i64>, Usage),
         compress: bool,
+        held: &Count,
     ) -> Large {
         let kind = Kind::written(object.view());
         let mut header = Encoder::new(Vec::new());
@@ -140,6 +162,7 @@ impl Large {
             _ => {
                 let elements = Arc::new(Mutex::new(Elements {
                     encoder: Encoder::deferring(compress),
+                    held: held.clone(),
                     finished: false,
                     abandoned: false,
                 }));

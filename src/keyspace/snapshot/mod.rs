@@ -12,6 +12,7 @@
 //! Somebody outside (a thread that takes the engine's lock for a slice of time)
 //! calls [`Keyspace::snapshot_step`] until it is done, and writes the pieces.
 
+mod held;
 mod large;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use self::held::Held;
+pub use self::held::InFlight;
 use self::large::{Elements, Large};
 use super::access::AccessPolicy;
 use super::db::Db;
@@ -30,11 +33,14 @@ use super::{DbIndex, Keyspace};
 use crate::encoding::table::{Sink, Table};
 use crate::rdb::frame::Usage;
 use crate::rdb::{Encoder, Uncompressed};
+use crate::stats::used;
 use crate::types::Object;
 pub use large::Piece;
 
 /// Buckets between two looks at the clock.
 const BUCKETS: usize = 8;
+/// Members by which the size of a deleted collection is judged.
+const SAMPLES: usize = 16;
 /// Bytes after which a step ends, however much time is left.
 const STEP_BYTES: usize = 256 * 1024;
 
@@ -71,6 +77,8 @@ pub struct SnapshotStep {
     pub done: bool,
     /// There was nothing to do now: something is freed elsewhere.
     pub wait: bool,
+    /// To be dropped when the pieces have been written.
+    pub in_flight: InFlight,
 }
 
 /// A database as it was at the start.
@@ -83,8 +91,8 @@ struct Slot {
 enum Place {
     /// At a key of the database of this id.
     Key(u64, Box<[u8]>),
-    /// Deleted meanwhile.
-    Owned(Box<Object>),
+    /// Deleted meanwhile; so many bytes.
+    Owned(Box<Object>, usize),
 }
 
 /// The snapshot that runs.
@@ -101,6 +109,7 @@ pub(super) struct Snapshot {
     /// Databases that were emptied meanwhile.
     detached: Vec<(u64, Table<Entry>)>,
     keys: u64,
+    held: Held,
 }
 
 /// What tables hand over.
@@ -240,7 +249,22 @@ impl Keyspace {
             active: None,
             detached: Vec::new(),
             keys: 0,
+            held: Held::new(),
         }));
+    }
+
+    /// Bytes that are held for the running snapshot alone.
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| {
+            (snapshot.out.lock().encoder.held_bytes() + snapshot.held.bytes()) as u64
+        })
+    }
+
+    /// Of these, the bytes of values that were deleted meanwhile.
+    pub(super) fn snapshot_value_bytes(&self) -> i64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| {
+            (snapshot.held.values + snapshot.held.shared) as i64
+        })
     }
 
     /// Whether a snapshot is running.
@@ -285,10 +309,13 @@ impl Keyspace {
             step.done = true;
             return step;
         };
+        if snapshot.queue.is_empty() && snapshot.active.is_none() && snapshot.held.is_written() {
+            snapshot.held.none_shared();
+        }
         let start = Instant::now();
         if let Some((place, elements)) = snapshot.active.take() {
             let finished = self.thaw_collection(place, &elements, start, budget);
-            let bytes = elements.lock().encoder.take();
+            let bytes = elements.lock().take();
             step.wait = !finished && bytes.is_empty();
             step.pieces.push(Piece::Encoded(bytes));
             if !finished {
@@ -314,6 +341,8 @@ impl Keyspace {
         }
         if let Some(snapshot) = &self.snapshot {
             step.keys = snapshot.keys + snapshot.out.lock().keys;
+            let bytes = step.pieces.iter().map(Piece::held_bytes).sum();
+            step.in_flight = snapshot.held.take(bytes);
         }
         if step.done {
             self.end_snapshot();
@@ -387,7 +416,7 @@ impl Keyspace {
             }
         };
         match snapshot.places.get_mut(&place) {
-            Some(Place::Owned(object)) => thaw(object),
+            Some(Place::Owned(object, _)) => thaw(object),
             Some(Place::Key(id, key)) => {
                 let hash = hasher.hash(key);
                 let table = table_of(&mut self.dbs, &mut snapshot.detached, *id);
@@ -414,8 +443,9 @@ impl Keyspace {
 
     fn drop_place(&mut self, place: usize) {
         if let Some(snapshot) = &mut self.snapshot
-            && let Some(Place::Owned(object)) = snapshot.places.remove(&place)
+            && let Some(Place::Owned(object, bytes)) = snapshot.places.remove(&place)
         {
+            snapshot.held.values -= bytes;
             self.lazyfree.object_if_big(object);
         }
     }
@@ -444,12 +474,20 @@ impl Keyspace {
             let Some(loc) = table.find(hasher.hash(&key), &key) else {
                 continue;
             };
+            let elements = &snapshot.held.elements;
             let large = table.with_entry(loc, |entry| {
                 let (expire, clock) = (entry.view().expire(), entry.view().clock());
                 let object = entry.boxed_mut()?;
                 Some((
                     address(object),
-                    Large::of(object, number, &key, (expire, usage.of(clock)), compress),
+                    Large::of(
+                        object,
+                        number,
+                        &key,
+                        (expire, usage.of(clock)),
+                        compress,
+                        elements,
+                    ),
                 ))
             });
             if let Some((address, large)) = large {
@@ -477,13 +515,38 @@ impl Keyspace {
 
     /// Frees a value that nobody needs any more, but for a running snapshot.
     pub(super) fn free_object(&mut self, object: Box<Object>) {
-        if let Some(snapshot) = &mut self.snapshot
-            && let Some(place) = snapshot.places.get_mut(&address(&object))
-        {
-            *place = Place::Owned(object);
-            return;
+        if let Some(object) = self.unless_needed(object) {
+            self.lazyfree.object_if_big(object);
         }
-        self.lazyfree.object_if_big(object);
+    }
+
+    /// Keeps a value that was deleted if the running snapshot needs it; else
+    /// gives it back.
+    fn unless_needed(&mut self, object: Box<Object>) -> Option<Box<Object>> {
+        let Some(snapshot) = &mut self.snapshot else {
+            return Some(object);
+        };
+        let held = &mut snapshot.held;
+        if let Some(place) = snapshot.places.get_mut(&address(&object)) {
+            let bytes = object.estimated_bytes(SAMPLES);
+            held.values += bytes;
+            *place = Place::Owned(object, bytes);
+            return None;
+        }
+        let waits = !snapshot.queue.is_empty() || !held.is_written();
+        if waits && object.is_shared() {
+            held.shared += object.estimated_bytes(SAMPLES);
+        }
+        Some(object)
+    }
+
+    /// Drops an entry at once, but for what a running snapshot needs.
+    pub(super) fn drop_entry(&mut self, mut entry: Entry) {
+        if self.snapshot.is_some()
+            && let Some(object) = entry.take_boxed()
+        {
+            drop(self.unless_needed(object));
+        }
     }
 
     /// As [`Keyspace::free_object`], of the value of an entry.
@@ -501,6 +564,11 @@ impl Keyspace {
     pub(super) fn detach(&mut self, db: Db) -> Option<Db> {
         match &mut self.snapshot {
             Some(snapshot) if snapshot.slots.iter().any(|slot| slot.id == db.id) => {
+                // By its part of the keys: to add up would take long.
+                let others: usize = self.dbs.iter().map(|db| db.table().len()).sum();
+                let own = db.table().len();
+                let part = own as f64 / (others + own).max(1) as f64;
+                snapshot.held.values += (used::bytes() as f64 * part) as usize;
                 snapshot.detached.push((db.id, db.into_table()));
                 None
             }
@@ -567,7 +635,7 @@ impl Keyspace {
             self.lazyfree.table(table);
         }
         for place in snapshot.places.into_values() {
-            if let Place::Owned(object) = place {
+            if let Place::Owned(object, _) = place {
                 self.lazyfree.object_if_big(object);
             }
         }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::StreamId;
 use super::dense::{self, Dense};
 use crate::encoding::listpack::{self, Item, Listpack, ListpackRef, bare};
+use crate::util::copied;
 use crate::util::relocate::Mover;
 use crate::util::size_class::size_class;
 
@@ -39,8 +40,15 @@ pub struct StreamLimits {
 }
 
 /// A run of entries; it is shared with snapshots and copies.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Block(Form);
+
+impl Clone for Block {
+    fn clone(&self) -> Block {
+        copied::note(self.heap_bytes());
+        Block(self.0.clone())
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Form {

@@ -105,6 +105,11 @@ impl Log {
         self.nodes + 1
     }
 
+    /// Whether a copy shares the blocks.
+    pub fn is_shared(&self) -> bool {
+        self.blocks.is_shared()
+    }
+
     /// Number of blocks.
     pub fn blocks_len(&self) -> usize {
         self.blocks.len()
