@@ -105,6 +105,12 @@ impl Functions {
         self.called(name).map(|called| &*called.function)
     }
 
+    /// As [`Functions::get`], to be kept.
+    #[inline]
+    pub fn shared(&self, name: &[u8]) -> Option<Arc<NewFunction>> {
+        self.called(name).map(|called| called.function.clone())
+    }
+
     #[inline]
     fn called(&self, name: &[u8]) -> Option<&Called> {
         if self.by_name.is_empty() {

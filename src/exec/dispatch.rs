@@ -218,6 +218,11 @@ pub(super) fn call(
         server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
     }
     server.running = Some(command);
+    if entry.flags & flag::SKIP_MONITOR != 0 && !server.clients.monitors.is_empty() {
+        // A script, which is shown before what it calls.
+        monitor::feed(server, id, argv);
+    }
+    let entry = &server.registry[command];
     let running = running::Call {
         name: std::ptr::from_ref(entry.full_name()),
         argv,

@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 
 use super::convert;
 use super::fibers;
-use super::heap::{self, Function, Purpose, Run, bytes, push, push_error};
+use super::heap::{self, Function, Name, Purpose, Run, bytes, push, push_error};
 use super::library;
 use super::state::set_functions;
 use crate::exec::scripting::{self, Called};
@@ -533,10 +533,9 @@ unsafe fn interrupt(lua: *mut lua_State) -> bool {
     if !run.slow {
         run.slow = true;
         run.turn_ns = 0;
-        let container = if run.is_function {
-            "FUNCTION"
-        } else {
-            "SCRIPT"
+        let container = match run.name {
+            Name::Function(_) => "FUNCTION",
+            Name::Script(_) => "SCRIPT",
         };
         tracing::warn!(
             "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can \
