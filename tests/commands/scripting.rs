@@ -205,6 +205,10 @@ fn scripts_are_kept_by_digest() {
             "SCRIPT EXISTS 4ca238f611c9d0ae4e9a75a5dbac22aedc379801 x",
             "*2 :1 :0",
         );
+        c.check(
+            "SCRIPT EXISTS 4CA238F611C9D0AE4E9A75A5DBAC22AEDC379801",
+            "*1 :1",
+        );
         c.check("SCRIPT FLUSH SYNC", "+OK");
         c.check(
             "EVALSHA 4ca238f611c9d0ae4e9a75a5dbac22aedc379801 0",
