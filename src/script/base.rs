@@ -266,9 +266,13 @@ unsafe extern "C-unwind" fn load(lua: *mut lua_State) -> c_int {
     load_chunk(lua, 3, name)
 }
 
+unsafe fn is_killed(lua: *mut lua_State) -> bool {
+    heap::run(lua).is_some_and(|run| (*run.server).scripts.kill)
+}
+
 /// Raises the end of the script again where it was caught.
 unsafe fn pass_kill(lua: *mut lua_State) {
-    if heap::run(lua).is_some_and(|run| (*run.server).scripts.kill) {
+    if is_killed(lua) {
         api::raise_kill(lua);
     }
 }
@@ -296,9 +300,26 @@ unsafe extern "C-unwind" fn pcall(lua: *mut lua_State) -> c_int {
     ffi::lua_gettop(lua)
 }
 
+/// Calls the function of a script that handles an error; not for its end, which
+/// the hook raises: nothing would interrupt that function then.
+unsafe extern "C-unwind" fn handle_error(lua: *mut lua_State) -> c_int {
+    ffi::lua_settop(lua, 1);
+    if is_killed(lua) {
+        return 1;
+    }
+    ffi::lua_pushvalue(lua, ffi::lua_upvalueindex(1));
+    ffi::lua_insert(lua, 1);
+    ffi::lua_call(lua, 1, 1);
+    1
+}
+
 unsafe extern "C-unwind" fn xpcall(lua: *mut lua_State) -> c_int {
     ffi::luaL_checkany(lua, 2);
     ffi::lua_settop(lua, 2);
+    // What is no function is an error in the handling of errors.
+    if ffi::lua_type(lua, 2) == ffi::LUA_TFUNCTION {
+        ffi::lua_pushcclosure(lua, handle_error, 1);
+    }
     ffi::lua_insert(lua, 1);
     let status = ffi::lua_pcall(lua, 0, ffi::LUA_MULTRET, 1);
     if status != 0 {

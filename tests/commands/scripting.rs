@@ -325,6 +325,10 @@ fn what_takes_long_in_few_instructions_can_be_ended_too() {
         "local s = ('x'):rep(1e7) for i = 1, 1e9 do local t = s .. i end",
         "while true do redis.call('ECHO', ('x'):rep(1e7)) end",
         "local s, find = ('ab'):rep(1e6), string.find while true do find(s, 'bb', 1, true) end",
+        // redis-server does not come back from the first.
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "xpcall(error, function() while true do end end)",
+        "xpcall(function() return nil + 1 end, function() while true do end end)",
     ];
     for script in scripts {
         runs_until_killed(script, &mut c, &mut other);
