@@ -112,12 +112,18 @@ pub(super) unsafe extern "C-unwind" fn no_such_global(lua: *mut lua_State) -> c_
     )
 }
 
+/// Bytes that the collector goes through in the time of a step.
+const COLLECTED_BYTES_PER_STEP: usize = 64;
+
+/// One call of it may take long.
 unsafe extern "C-unwind" fn collectgarbage(lua: *mut lua_State) -> c_int {
     let option = ffi::luaL_optlstring(lua, 1, c"collect".as_ptr(), std::ptr::null_mut());
     let value = ffi::luaL_optinteger(lua, 2, 0);
     let value = value.clamp(0, 1 << 20) as c_int;
+    let steps = heap::of(lua).used / COLLECTED_BYTES_PER_STEP;
     match CStr::from_ptr(option).to_bytes() {
         b"collect" => {
+            api::spend(lua, steps);
             let left = ffi::lua_gc(lua, ffi::LUA_GCCOLLECT, 0);
             ffi::lua_pushnumber(lua, f64::from(left));
         }
@@ -127,6 +133,7 @@ unsafe extern "C-unwind" fn collectgarbage(lua: *mut lua_State) -> c_int {
             ffi::lua_pushnumber(lua, f64::from(kib) + f64::from(rest) / 1024.0);
         }
         b"step" => {
+            api::spend(lua, steps);
             let ended = ffi::lua_gc(lua, ffi::LUA_GCSTEP, value);
             ffi::lua_pushboolean(lua, ended);
         }
@@ -321,12 +328,15 @@ unsafe extern "C-unwind" fn xpcall(lua: *mut lua_State) -> c_int {
         ffi::lua_pushcclosure(lua, handle_error, 1);
     }
     ffi::lua_insert(lua, 1);
-    let status = ffi::lua_pcall(lua, 0, ffi::LUA_MULTRET, 1);
-    if status != 0 {
+    // Results may leave no place for more.
+    ffi::lua_pushboolean(lua, 1);
+    ffi::lua_insert(lua, 2);
+    if ffi::lua_pcall(lua, 0, ffi::LUA_MULTRET, 1) != 0 {
         pass_kill(lua);
+        ffi::lua_pushboolean(lua, 0);
+        ffi::lua_replace(lua, 2);
     }
-    ffi::lua_pushboolean(lua, c_int::from(status == 0));
-    ffi::lua_replace(lua, 1);
+    ffi::lua_remove(lua, 1);
     ffi::lua_gettop(lua)
 }
 
