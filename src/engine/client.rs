@@ -15,7 +15,7 @@ use crate::keyspace::DbIndex;
 use crate::resp::Output;
 
 /// A handle on a connected client; stale once it disconnects.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
 pub struct ClientId {
     pub(super) slot: u32,
     pub(super) generation: u32,

@@ -218,13 +218,17 @@ pub(super) fn call(
         server.keyspace.now_ms = server.clock.unix_us(server.now_ns) / 1000;
     }
     server.running = Some(command);
+    if entry.flags & flag::SKIP_MONITOR != 0 && !server.clients.monitors.is_empty() {
+        // A script, which is shown before what it calls.
+        monitor::feed(server, id, argv);
+    }
+    let entry = &server.registry[command];
     let running = running::Call {
         name: std::ptr::from_ref(entry.full_name()),
         argv,
         client: id,
     };
     let _published = running::publish(&running);
-    let args = Args::new(argv, shared, named);
     match handler {
         Handler::Data(function) => {
             let client = server.clients.get_mut(id).expect("the caller's client");
@@ -238,7 +242,7 @@ pub(super) fn call(
             let mut db = server.keyspace.select(client.db);
             db.no_touch = client.flags.has(Flags::NO_TOUCH);
             function(&mut Ctx {
-                args,
+                args: Args::new(argv, shared, named),
                 db,
                 reply: Reply::new(&mut client.output, client.resp3),
                 rng: &mut server.rng,
@@ -255,7 +259,7 @@ pub(super) fn call(
         }
         Handler::Server(function) => {
             server.client(id).last_command = Some(command);
-            function(server, id, args)
+            function(server, id, Args::new(argv, shared, named))
         }
         Handler::Container => Err(CmdError::arity(entry.full_name())),
     }

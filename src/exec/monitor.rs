@@ -3,8 +3,11 @@
 use crate::engine::{ClientId, Flags, Server};
 use crate::util::args;
 
-/// Sends the command to all monitors.
+/// Sends the command to all monitors; what is loaded is not shown.
 pub fn feed(server: &mut Server, from: ClientId, argv: &[&[u8]]) {
+    if server.stats.persistence.loading {
+        return;
+    }
     let unix_us = server.clock.unix_us(server.now_ns);
     let Some(client) = server.clients.get(from) else {
         return;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::gates;
-use super::{blocking, dispatch, monitor, multi, permitted, tracking};
+use super::{blocking, dispatch, multi, permitted, tracking};
 use crate::acl::User;
 use crate::command::ctx::{CmdError, CmdResult, Done, REPLIED};
 use crate::command::permission::{self, Denied};
@@ -15,7 +15,7 @@ use crate::keyspace::DbIndex;
 use crate::resp::{Mark, Output};
 
 /// What a script may do, and what it has come to.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct ScriptState {
     /// The client that called it.
     pub client: ClientId,
@@ -37,6 +37,11 @@ pub struct ScriptState {
 
 /// The bit of the log in `repeated_by`.
 const REPEATED_BY_LOG: u8 = 1;
+
+impl ScriptState {
+    /// The log and the replicas repeat the writes.
+    pub const REPEATED_BY_ALL: u8 = 3;
+}
 
 /// How a call of a script went.
 pub enum Called {
@@ -64,14 +69,15 @@ pub fn run(
     call: ScriptCall,
     pausing: Pausing,
 ) -> Option<CmdResult> {
-    if !server.clients.monitors.is_empty() {
-        monitor::feed(server, id, argv);
-    }
     let Some(mut interpreter) = server.scripts.interpreter.take() else {
         return Some(Err(CmdError::err(
             "A script can't run while another one does",
         )));
     };
+    if pausing == Pausing::Never {
+        // Nobody has looked at the time for what is loaded.
+        server.now_ns = server.clock.now_ns();
+    }
     let (began_ns, stood) = (server.now_ns, server.time_stands);
     server.scripts.may_pause = pausing == Pausing::Allowed;
     server.scripts.has_written = false;

@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 
 use super::convert;
 use super::fibers;
-use super::heap::{self, Function, Purpose, Run, bytes, push, push_error};
+use super::heap::{self, Function, Heap, Name, Purpose, Run, bytes, push, push_error};
 use super::library;
 use super::state::set_functions;
 use crate::exec::scripting::{self, Called};
@@ -133,30 +133,6 @@ unsafe fn execute_timed(lua: *mut lua_State, run: &mut Run) -> bool {
     is_error
 }
 
-/// Makes strings of all arguments; false when one is something else.
-unsafe fn strings(lua: *mut lua_State, count: c_int) -> bool {
-    for index in 1..=count {
-        match ffi::lua_type(lua, index) {
-            ffi::LUA_TSTRING => {}
-            ffi::LUA_TNUMBER => {
-                // Lua itself gives 14 digits only.
-                let mut text = [0_u8; 64];
-                let number = ffi::lua_tonumber(lua, index);
-                let len = libc::snprintf(
-                    text.as_mut_ptr().cast(),
-                    text.len(),
-                    c"%.17g".as_ptr(),
-                    number,
-                );
-                push(lua, &text[..len as usize]);
-                ffi::lua_replace(lua, index);
-            }
-            _ => return false,
-        }
-    }
-    true
-}
-
 /// The arguments of a call on the stack.
 struct Arguments<'a> {
     few: [&'a [u8]; 8],
@@ -165,24 +141,27 @@ struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
+    /// Makes strings of all arguments; none when one is something else.
+    ///
     /// # Safety
-    /// They stay on the stack, and are strings.
-    unsafe fn new(lua: *mut lua_State, count: c_int) -> Arguments<'a> {
+    /// They stay on the stack.
+    unsafe fn new(lua: *mut lua_State, count: c_int) -> Option<Arguments<'a>> {
         let mut arguments = Arguments {
             few: [&[]; 8],
             many: Vec::new(),
             count: count as usize,
         };
-        if arguments.count <= arguments.few.len() {
-            for index in 0..count {
-                arguments.few[index as usize] = bytes(lua, index + 1).unwrap_or_default();
-            }
-        } else {
-            arguments.many = (1..=count)
-                .map(|index| bytes(lua, index).unwrap_or_default())
-                .collect();
+        if arguments.count > arguments.few.len() {
+            arguments.many.reserve_exact(arguments.count);
         }
-        arguments
+        for index in 1..=count {
+            let argument = string(lua, index)?;
+            match arguments.few.get_mut(index as usize - 1) {
+                Some(place) if arguments.many.capacity() == 0 => *place = argument,
+                _ => arguments.many.push(argument),
+            }
+        }
+        Some(arguments)
     }
 
     fn as_slice(&self) -> &[&'a [u8]] {
@@ -194,47 +173,67 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// The string at an index, made of a number if there is one.
+#[inline]
+unsafe fn string<'a>(lua: *mut lua_State, index: c_int) -> Option<&'a [u8]> {
+    match ffi::lua_type(lua, index) {
+        ffi::LUA_TSTRING => {}
+        ffi::LUA_TNUMBER => {
+            // Lua itself gives 14 digits only.
+            let mut text = [0_u8; 64];
+            let number = ffi::lua_tonumber(lua, index);
+            let format = c"%.17g".as_ptr();
+            let len = libc::snprintf(text.as_mut_ptr().cast(), text.len(), format, number);
+            push(lua, &text[..len as usize]);
+            ffi::lua_replace(lua, index);
+        }
+        _ => return None,
+    }
+    bytes(lua, index)
+}
+
+const NO_ARGUMENTS: &str = "Please specify at least one argument for this redis lib call";
+const BAD_ARGUMENT: &str = "Lua redis lib command arguments must be strings or integers";
+
 /// Calls a command; its reply is on the top then. Whether that is an error.
 ///
 /// # Safety
 /// Raises nothing: it runs unguarded.
 unsafe fn execute(lua: *mut lua_State, run: &mut Run) -> bool {
-    let heap = heap::of(lua);
-    let guarded = std::mem::replace(&mut heap.guarded, false);
+    let heap: *mut Heap = heap::of(lua);
+    let guarded = std::mem::replace(&mut (*heap).guarded, false);
+    let is_error = execute_unguarded(lua, run);
+    (*heap).guarded = guarded;
+    is_error
+}
+
+unsafe fn execute_unguarded(lua: *mut lua_State, run: &mut Run) -> bool {
     let count = ffi::lua_gettop(lua);
-    let refused: Option<&[u8]> = if count == 0 {
-        Some(b"ERR Please specify at least one argument for this redis lib call")
-    } else if !strings(lua, count) {
-        Some(b"ERR Lua redis lib command arguments must be strings or integers")
-    } else {
-        None
+    let refused = |text: &str| {
+        push_error(lua, &[b"ERR ", text.as_bytes()].concat());
+        true
     };
-    let is_error = match refused {
-        Some(line) => {
-            push_error(lua, line);
+    if count == 0 {
+        return refused(NO_ARGUMENTS);
+    }
+    let Some(arguments) = Arguments::new(lua, count) else {
+        return refused(BAD_ARGUMENT);
+    };
+    // SAFETY: the fourth invariant of the heap.
+    let server = unsafe { &mut *run.server };
+    match scripting::call(server, &mut run.state, arguments.as_slice()) {
+        Called::Replied => {
+            ffi::lua_settop(lua, 0);
+            let is_error = convert::push_reply(lua, run.state.replies.contiguous());
+            run.state.replies.reuse();
+            is_error
+        }
+        Called::Refused(error) => {
+            ffi::lua_settop(lua, 0);
+            convert::push_command_error(lua, error.as_bytes());
             true
         }
-        None => {
-            let arguments = Arguments::new(lua, count);
-            // SAFETY: the fourth invariant of the heap.
-            let server = unsafe { &mut *run.server };
-            match scripting::call(server, &mut run.state, arguments.as_slice()) {
-                Called::Replied => {
-                    ffi::lua_settop(lua, 0);
-                    let is_error = convert::push_reply(lua, run.state.replies.contiguous());
-                    run.state.replies.reuse();
-                    is_error
-                }
-                Called::Refused(error) => {
-                    ffi::lua_settop(lua, 0);
-                    convert::push_command_error(lua, error.as_bytes());
-                    true
-                }
-            }
-        }
-    };
-    heap::of(lua).guarded = guarded;
-    is_error
+    }
 }
 
 unsafe extern "C-unwind" fn acl_check_cmd(lua: *mut lua_State) -> c_int {
@@ -244,31 +243,27 @@ unsafe extern "C-unwind" fn acl_check_cmd(lua: *mut lua_State) -> c_int {
             "redis.acl_check_cmd can only be called inside a script invocation",
         );
     };
-    let count = ffi::lua_gettop(lua);
-    if count == 0 {
-        return raise(
-            lua,
-            "Please specify at least one argument for this redis lib call",
-        );
-    }
-    if !strings(lua, count) {
-        return raise(
-            lua,
-            "Lua redis lib command arguments must be strings or integers",
-        );
-    }
-    match would_permit(lua, run, count) {
-        Some(permitted) => ffi::lua_pushboolean(lua, c_int::from(permitted)),
-        None => return raise(lua, "Invalid command passed to redis.acl_check_cmd()"),
+    match would_permit(lua, run) {
+        Ok(permitted) => ffi::lua_pushboolean(lua, c_int::from(permitted)),
+        Err(text) => return raise(lua, text),
     }
     1
 }
 
-unsafe fn would_permit(lua: *mut lua_State, run: &mut Run, count: c_int) -> Option<bool> {
+unsafe fn would_permit(lua: *mut lua_State, run: &mut Run) -> Result<bool, &'static str> {
+    let count = ffi::lua_gettop(lua);
+    if count == 0 {
+        return Err(NO_ARGUMENTS);
+    }
+    let heap: *mut Heap = heap::of(lua);
+    let guarded = std::mem::replace(&mut (*heap).guarded, false);
     let arguments = Arguments::new(lua, count);
+    (*heap).guarded = guarded;
+    let arguments = arguments.ok_or(BAD_ARGUMENT)?;
     // SAFETY: as in `execute`.
     let server = unsafe { &*run.server };
     scripting::would_permit(server, &run.state, arguments.as_slice())
+        .ok_or("Invalid command passed to redis.acl_check_cmd()")
 }
 
 /// Without a debugger there is nothing to stop in.
@@ -533,10 +528,9 @@ unsafe fn interrupt(lua: *mut lua_State) -> bool {
     if !run.slow {
         run.slow = true;
         run.turn_ns = 0;
-        let container = if run.is_function {
-            "FUNCTION"
-        } else {
-            "SCRIPT"
+        let container = match run.name {
+            Name::Function(_) => "FUNCTION",
+            Name::Script(_) => "SCRIPT",
         };
         tracing::warn!(
             "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can \

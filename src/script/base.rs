@@ -112,12 +112,18 @@ pub(super) unsafe extern "C-unwind" fn no_such_global(lua: *mut lua_State) -> c_
     )
 }
 
+/// Bytes that the collector goes through in the time of a step.
+const COLLECTED_BYTES_PER_STEP: usize = 64;
+
+/// One call of it may take long.
 unsafe extern "C-unwind" fn collectgarbage(lua: *mut lua_State) -> c_int {
     let option = ffi::luaL_optlstring(lua, 1, c"collect".as_ptr(), std::ptr::null_mut());
     let value = ffi::luaL_optinteger(lua, 2, 0);
     let value = value.clamp(0, 1 << 20) as c_int;
+    let steps = heap::of(lua).used / COLLECTED_BYTES_PER_STEP;
     match CStr::from_ptr(option).to_bytes() {
         b"collect" => {
+            api::spend(lua, steps);
             let left = ffi::lua_gc(lua, ffi::LUA_GCCOLLECT, 0);
             ffi::lua_pushnumber(lua, f64::from(left));
         }
@@ -127,6 +133,7 @@ unsafe extern "C-unwind" fn collectgarbage(lua: *mut lua_State) -> c_int {
             ffi::lua_pushnumber(lua, f64::from(kib) + f64::from(rest) / 1024.0);
         }
         b"step" => {
+            api::spend(lua, steps);
             let ended = ffi::lua_gc(lua, ffi::LUA_GCSTEP, value);
             ffi::lua_pushboolean(lua, ended);
         }
@@ -266,9 +273,13 @@ unsafe extern "C-unwind" fn load(lua: *mut lua_State) -> c_int {
     load_chunk(lua, 3, name)
 }
 
+unsafe fn is_killed(lua: *mut lua_State) -> bool {
+    heap::run(lua).is_some_and(|run| (*run.server).scripts.kill)
+}
+
 /// Raises the end of the script again where it was caught.
 unsafe fn pass_kill(lua: *mut lua_State) {
-    if heap::run(lua).is_some_and(|run| (*run.server).scripts.kill) {
+    if is_killed(lua) {
         api::raise_kill(lua);
     }
 }
@@ -296,16 +307,36 @@ unsafe extern "C-unwind" fn pcall(lua: *mut lua_State) -> c_int {
     ffi::lua_gettop(lua)
 }
 
+/// Calls the function of a script that handles an error; not for its end, which
+/// the hook raises: nothing would interrupt that function then.
+unsafe extern "C-unwind" fn handle_error(lua: *mut lua_State) -> c_int {
+    ffi::lua_settop(lua, 1);
+    if is_killed(lua) {
+        return 1;
+    }
+    ffi::lua_pushvalue(lua, ffi::lua_upvalueindex(1));
+    ffi::lua_insert(lua, 1);
+    ffi::lua_call(lua, 1, 1);
+    1
+}
+
 unsafe extern "C-unwind" fn xpcall(lua: *mut lua_State) -> c_int {
     ffi::luaL_checkany(lua, 2);
     ffi::lua_settop(lua, 2);
-    ffi::lua_insert(lua, 1);
-    let status = ffi::lua_pcall(lua, 0, ffi::LUA_MULTRET, 1);
-    if status != 0 {
-        pass_kill(lua);
+    // What is no function is an error in the handling of errors.
+    if ffi::lua_type(lua, 2) == ffi::LUA_TFUNCTION {
+        ffi::lua_pushcclosure(lua, handle_error, 1);
     }
-    ffi::lua_pushboolean(lua, c_int::from(status == 0));
-    ffi::lua_replace(lua, 1);
+    ffi::lua_insert(lua, 1);
+    // Results may leave no place for more.
+    ffi::lua_pushboolean(lua, 1);
+    ffi::lua_insert(lua, 2);
+    if ffi::lua_pcall(lua, 0, ffi::LUA_MULTRET, 1) != 0 {
+        pass_kill(lua);
+        ffi::lua_pushboolean(lua, 0);
+        ffi::lua_replace(lua, 2);
+    }
+    ffi::lua_remove(lua, 1);
     ffi::lua_gettop(lua)
 }
 

@@ -14,7 +14,7 @@ use mlua::ffi::{self, lua_State};
 
 use super::heap::{self, bytes, push};
 use crate::engine::{ClientId, Server};
-use crate::util::num::f64_to_i64_as_c;
+use crate::util::num::{f64_to_i64_as_c, parse_i64};
 
 /// A reply of ours, being read.
 struct Parser<'a> {
@@ -57,11 +57,7 @@ impl<'a> Parser<'a> {
         let Some((kind, text)) = line.split_first() else {
             return ffi::lua_pushnil(lua);
         };
-        let number = || {
-            std::str::from_utf8(text)
-                .ok()
-                .and_then(|text| text.parse::<i64>().ok())
-        };
+        let number = || parse_i64(text);
         let len = number().and_then(|len| usize::try_from(len).ok());
         match kind {
             b':' => ffi::lua_pushnumber(lua, number().unwrap_or(0) as f64),

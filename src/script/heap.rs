@@ -22,13 +22,17 @@
 
 use std::alloc::{self, Layout};
 use std::ffi::{c_int, c_void};
+use std::fmt;
+use std::sync::Arc;
 
 use corosensei::Yielder;
 use mlua::ffi::{self, lua_State};
 
 use super::api;
+use super::cache::Sha;
 use super::library::Load;
 use crate::engine::Server;
+use crate::engine::functions::NewFunction;
 use crate::exec::scripting::ScriptState;
 
 /// Most memory of a state, bytes.
@@ -58,6 +62,24 @@ pub struct Originals {
     pub setmetatable: Function,
 }
 
+/// What a script is called in messages.
+pub enum Name {
+    /// Its digest.
+    Script(Sha),
+    /// It is a function.
+    Function(Arc<NewFunction>),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Name::Script(sha) => &sha[..],
+            Name::Function(function) => &function.name,
+        };
+        f.write_str(&String::from_utf8_lossy(name))
+    }
+}
+
 /// The running script.
 pub struct Run {
     /// The server, while the script has its turn.
@@ -66,16 +88,29 @@ pub struct Run {
     pub state: ScriptState,
     /// The way to end a turn; null until it runs.
     pub yielder: *const Yielder<(), ()>,
-    /// Its digest, or the name of the function, for the log.
-    pub name: String,
-    /// It is a function.
-    pub is_function: bool,
+    /// What it is.
+    pub name: Name,
     /// When it began, clock nanoseconds.
     pub began_ns: u64,
     /// When its turn began.
     pub turn_ns: u64,
     /// It has been found to be slow.
     pub slow: bool,
+}
+
+impl Default for Run {
+    /// One that has not run.
+    fn default() -> Run {
+        Run {
+            server: std::ptr::null_mut(),
+            state: ScriptState::default(),
+            yielder: std::ptr::null(),
+            name: Name::Script([b'0'; 40]),
+            began_ns: 0,
+            turn_ns: 0,
+            slow: false,
+        }
+    }
 }
 
 /// What a state is for.

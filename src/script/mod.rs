@@ -1,6 +1,6 @@
 //! Scripts in Lua 5.1, as `redis-server` runs them.
 //!
-//! `vm` keeps the interpreter and the compiled scripts; `state` opens a state
+//! `vm` keeps the interpreter, `cache` the compiled scripts; `state` opens a state
 //! in which no script can change what another one sees; `base` has the
 //! functions of the language that had to be made safe, `pattern` those that
 //! match patterns, `api` what scripts call as `redis.…`; `library` loads
@@ -13,6 +13,7 @@
 mod api;
 mod base;
 mod bit;
+mod cache;
 mod cjson;
 mod cmsgpack;
 mod convert;

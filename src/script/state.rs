@@ -25,8 +25,12 @@ pub mod bottom {
     pub const ON_ERROR: c_int = 2;
     /// The empty table in front of the globals.
     pub const LOCKED_GLOBALS: c_int = 3;
+    /// The names of the globals that every script finds set.
+    pub const KEYS: c_int = 4;
+    /// See [`KEYS`].
+    pub const ARGV: c_int = 5;
     /// So many values are these.
-    pub const COUNT: c_int = 3;
+    pub const COUNT: c_int = 5;
 }
 
 /// Pushes a library.
@@ -104,6 +108,8 @@ unsafe fn open(heap: *mut Heap) -> *mut lua_State {
     for name in [c"globals", c"on_error", c"locked_globals"] {
         ffi::lua_getfield_(lua, ffi::LUA_REGISTRYINDEX, name.as_ptr());
     }
+    push(lua, b"KEYS");
+    push(lua, b"ARGV");
     api::set_hook(lua);
     (*heap).current = lua;
     lua

@@ -10,7 +10,6 @@
 //! is finished or, at the end of the process, forgotten; it is never unwound.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn)]
 
-use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
@@ -19,9 +18,10 @@ use corosensei::{Coroutine, CoroutineResult};
 use mlua::ffi::{self, lua_State};
 use sha1::{Digest, Sha1};
 
+use super::cache::{Cache, Sha};
 use super::convert::{ErrorTable, Replier, error_table};
 use super::fibers;
-use super::heap::{self, Heap, Purpose, Run, bytes, push};
+use super::heap::{self, Heap, Name, Purpose, Run, bytes, push};
 use super::library::Load;
 use super::shebang;
 use super::state::{self, Globals, Instance, bottom};
@@ -35,38 +35,20 @@ use crate::engine::scripts::{
 };
 use crate::engine::{ClientId, Server};
 use crate::exec::scripting::{self, ScriptState};
-use crate::resp::Output;
 use crate::util::clock::Clock;
 use crate::util::relocate::Mover;
 
 /// Bytes of the stack that scripts run on.
 const STACK_BYTES: usize = 4 << 20;
-/// Scripts that came with EVAL and are kept.
-const EVALS_MAX: usize = 500;
 /// Scripts between two steps of the collector, which works by itself too when
 /// memory has grown.
 const COLLECT_EVERY: u32 = 1000;
 
-type Sha = [u8; 40];
 type Script = Coroutine<(), (), i32, DefaultStack>;
-
-/// A compiled script.
-struct Compiled {
-    flags: ScriptFlags,
-    /// Its function in the registry of the state.
-    function: i32,
-    /// Its text. Redis: that is kept, too, and counted in `lua.caches`.
-    body: Box<[u8]>,
-    /// It came with SCRIPT LOAD: it is kept until SCRIPT FLUSH.
-    loaded: bool,
-    /// Number of the call that used it last.
-    used: u64,
-}
 
 /// A script that is running or paused.
 struct Active {
     script: ManuallyDrop<Script>,
-    run: Box<Run>,
     lua: *mut lua_State,
     heap: *mut Heap,
 }
@@ -75,14 +57,11 @@ struct Active {
 pub struct Vm {
     eval: ManuallyDrop<Instance>,
     functions: ManuallyDrop<Instance>,
-    scripts: HashMap<Sha, Compiled, ahash::RandomState>,
-    evals: usize,
-    body_bytes: usize,
-    calls: u64,
+    scripts: Cache,
     active: Option<Active>,
+    /// What the active script may do; else of the last one.
+    run: Box<Run>,
     stack: Option<DefaultStack>,
-    /// A buffer for the replies of the commands that scripts call.
-    replies: Output,
     until_collection: u32,
 }
 
@@ -111,59 +90,24 @@ impl Vm {
         Vm {
             eval: ManuallyDrop::new(Instance::new(Purpose::Scripts)),
             functions: ManuallyDrop::new(Instance::new(Purpose::Functions)),
-            scripts: HashMap::default(),
-            evals: 0,
-            body_bytes: 0,
-            calls: 0,
+            scripts: Cache::default(),
             active: None,
+            run: Box::default(),
             stack: None,
-            replies: Output::default(),
             until_collection: COLLECT_EVERY,
         }
     }
 
-    /// The script of a digest, compiled if need be.
-    fn add(&mut self, body: &[u8], sha: Sha, loaded: bool) -> Result<(), CmdError> {
-        if let Some(script) = self.scripts.get_mut(&sha) {
-            if loaded && !script.loaded {
-                script.loaded = true;
-                self.evals -= 1;
-            }
-            return Ok(());
-        }
+    /// Compiles and keeps a script that is not kept; gives its place.
+    fn add(&mut self, body: &[u8], sha: Sha, loaded: bool) -> Result<usize, CmdError> {
         let (flags, skipped) = shebang::parse(body)?;
         let function = self.compile(&body[skipped..])?;
-        let script = Compiled {
-            flags,
-            function,
-            body: body.into(),
-            loaded,
-            used: self.calls,
-        };
-        self.body_bytes += body.len();
-        self.scripts.insert(sha, script);
-        if !loaded {
-            self.evals += 1;
-            if self.evals > EVALS_MAX {
-                self.forget_oldest();
-            }
-        }
-        Ok(())
-    }
-
-    /// Forgets the script of EVAL that has not been used for longest.
-    fn forget_oldest(&mut self) {
-        let evals = self.scripts.iter().filter(|(_, script)| !script.loaded);
-        let oldest = evals.min_by_key(|(_, script)| script.used);
-        let Some(sha) = oldest.map(|(sha, _)| *sha) else {
-            return;
-        };
-        if let Some(script) = self.scripts.remove(&sha) {
-            self.evals -= 1;
-            self.body_bytes -= script.body.len();
+        let forgotten = self.scripts.add((sha, body), (flags, function), loaded);
+        if let Some(script) = forgotten {
             // SAFETY: sets a field of the registry, which does not raise.
             unsafe { ffi::luaL_unref(self.eval.lua, ffi::LUA_REGISTRYINDEX, script.function) };
         }
+        self.scripts.find(&sha).ok_or_else(no_script)
     }
 
     fn compile(&mut self, chunk: &[u8]) -> Result<i32, CmdError> {
@@ -187,8 +131,8 @@ impl Vm {
             // The last call may have set another one.
             ffi::lua_pushvalue(lua, bottom::LOCKED_GLOBALS);
             ffi::lua_setfenv(lua, -2);
-            for (name, values) in [(b"KEYS", keys), (b"ARGV", args)] {
-                push(lua, name);
+            for (name, values) in [(bottom::KEYS, keys), (bottom::ARGV, args)] {
+                ffi::lua_pushvalue(lua, name);
                 push_array(lua, values);
                 ffi::lua_rawset(lua, bottom::GLOBALS);
             }
@@ -212,12 +156,10 @@ impl Vm {
         let Some(active) = &mut self.active else {
             return Progress::Ended(REPLIED);
         };
-        let run: *mut Run = &mut *active.run;
-        let now_ns = server.clock.now_ns();
+        let run: *mut Run = &mut *self.run;
         // SAFETY: the server is lent to the script until `resume` returns.
         let result = unsafe {
             (*run).server = server;
-            (*run).turn_ns = now_ns;
             (*active.heap).run = run;
             fibers::entering();
             let result = active.script.resume(());
@@ -231,7 +173,7 @@ impl Vm {
                     return Progress::Ended(REPLIED);
                 };
                 self.stack = Some(ManuallyDrop::into_inner(active.script).into_stack());
-                Progress::Ended(self.end(server, (active.lua, active.heap), *active.run, status))
+                Progress::Ended(self.end(server, (active.lua, active.heap), status))
             }
         }
     }
@@ -241,26 +183,23 @@ impl Vm {
         &mut self,
         server: &mut Server,
         (lua, heap): (*mut lua_State, *mut Heap),
-        run: Run,
         status: i32,
     ) -> CmdResult {
         // SAFETY: unguarded, so nothing raises.
         let result = unsafe {
             (*heap).run = std::ptr::null_mut();
-            let id = run.state.client;
             let mut replier = Replier {
                 server,
-                id,
-                script_resp3: run.state.resp3,
+                id: self.run.state.client,
+                script_resp3: self.run.state.resp3,
             };
             if status == 0 {
                 replier.value(lua);
                 REPLIED
             } else {
-                failed(lua, &run.name, &mut replier)
+                failed(lua, &self.run.name, &mut replier)
             }
         };
-        self.replies = run.state.replies;
         // SAFETY: as above.
         unsafe { self.clean(lua, heap) };
         result
@@ -386,7 +325,7 @@ unsafe fn compile_on_top(
 }
 
 /// The reply of a script that failed; what it raised is on the top.
-unsafe fn failed(lua: *mut lua_State, name: &str, replier: &mut Replier<'_>) -> CmdResult {
+unsafe fn failed(lua: *mut lua_State, name: &Name, replier: &mut Replier<'_>) -> CmdResult {
     if ffi::lua_type(lua, -1) != ffi::LUA_TTABLE {
         const SHOWN_BYTES: usize = 100;
         let text = bytes(lua, -1).unwrap_or(b"execution failure");
@@ -418,23 +357,20 @@ fn sha_of(body: &[u8]) -> Sha {
     api::hex(&Sha1::digest(body))
 }
 
-/// A digest as it was given, which may be in upper case.
-fn sha_given(text: &[u8]) -> Option<Sha> {
-    let mut sha: Sha = text.try_into().ok()?;
-    sha.make_ascii_lowercase();
-    Some(sha)
-}
-
 impl Interpreter for Vm {
     fn load(&mut self, body: &[u8]) -> Result<Sha, CmdError> {
         let sha = sha_of(body);
-        self.add(body, sha, true)?;
+        match self.scripts.find(&sha) {
+            Some(place) => self.scripts.keep(place),
+            None => {
+                self.add(body, sha, true)?;
+            }
+        }
         Ok(sha)
     }
 
     fn exists(&self, sha: &[u8]) -> bool {
-        let sha: Result<Sha, _> = sha.try_into();
-        sha.is_ok_and(|sha| self.scripts.contains_key(&sha))
+        self.scripts.find(sha).is_some()
     }
 
     fn flush(&mut self) -> Option<Box<dyn Send>> {
@@ -444,7 +380,6 @@ impl Interpreter for Vm {
         let new = Instance::new(Purpose::Scripts);
         let old = std::mem::replace(&mut *self.eval, new);
         let scripts = std::mem::take(&mut self.scripts);
-        (self.evals, self.body_bytes) = (0, 0);
         Some(Box::new((old, scripts)))
     }
 
@@ -495,25 +430,22 @@ impl Interpreter for Vm {
 
     fn flags(&self, script: &[u8], by_sha: bool) -> Option<ScriptFlags> {
         if by_sha {
-            return Some(self.scripts.get(&sha_given(script)?)?.flags);
+            let place = self.scripts.find(script)?;
+            return Some(self.scripts.at(place).flags);
         }
         shebang::parse(script).ok().map(|(flags, _)| flags)
     }
 
     fn relocate(&mut self, from: usize, count: usize, mover: &mut Mover) -> bool {
-        let mut scripts = self.scripts.values_mut().skip(from);
-        let some = scripts.by_ref().take(count);
-        some.for_each(|script| mover.slice(&mut script.body));
-        scripts.next().is_some()
+        self.scripts.relocate(from, count, mover)
     }
 
     fn figures(&self) -> ScriptFigures {
-        const ENTRY_BYTES: usize = size_of::<Sha>() + size_of::<Compiled>();
         ScriptFigures {
             vm_bytes: self.eval.used_bytes(),
             functions_vm_bytes: self.functions.used_bytes(),
             scripts: self.scripts.len(),
-            scripts_bytes: self.body_bytes + self.scripts.capacity() * ENTRY_BYTES,
+            scripts_bytes: self.scripts.bytes(),
         }
     }
 
@@ -532,41 +464,31 @@ impl Interpreter for Vm {
     }
 
     fn proceed(&mut self, server: &mut Server) -> Progress {
+        self.run.turn_ns = server.clock.now_ns();
         self.turn(server)
     }
 }
 
-/// What begins to run.
-struct Chosen {
-    flags: ScriptFlags,
-    /// In the registry of its state.
-    function: i32,
-    name: String,
-}
-
 impl Vm {
-    /// The script of a call, compiled if need be.
-    fn script(&mut self, text: &[u8], source: ScriptSource) -> Result<Chosen, CmdError> {
-        let by_digest = source == ScriptSource::Digest;
-        let sha = if by_digest {
-            sha_given(text).ok_or_else(no_script)?
+    /// The script of a call, compiled if need be: what it declares, and its
+    /// function. It is the one whose name is told.
+    fn script(
+        &mut self,
+        text: &[u8],
+        source: ScriptSource,
+    ) -> Result<(ScriptFlags, i32), CmdError> {
+        let place = if source == ScriptSource::Digest {
+            self.scripts.find(text).ok_or_else(no_script)?
         } else {
-            sha_of(text)
-        };
-        self.calls += 1;
-        if !self.scripts.contains_key(&sha) {
-            if by_digest {
-                return Err(no_script());
+            let sha = sha_of(text);
+            match self.scripts.find(&sha) {
+                Some(place) => place,
+                None => self.add(text, sha, false)?,
             }
-            self.add(text, sha, false)?;
-        }
-        let script = self.scripts.get_mut(&sha).ok_or_else(no_script)?;
-        script.used = self.calls;
-        Ok(Chosen {
-            flags: script.flags,
-            function: script.function,
-            name: String::from_utf8_lossy(&sha).into_owned(),
-        })
+        };
+        let script = self.scripts.call(place);
+        self.run.name = Name::Script(script.sha);
+        Ok((script.flags, script.function))
     }
 
     /// Makes the script of a call the active one.
@@ -577,55 +499,34 @@ impl Vm {
         argv: &[&[u8]],
         call: ScriptCall,
     ) -> Result<(), CmdError> {
-        let is_function = call.source == ScriptSource::Function;
-        let chosen = if is_function {
-            let function = server.functions.get(argv[1]).ok_or_else(no_function)?;
-            Chosen {
-                flags: function.flags,
-                function: function.reference,
-                name: String::from_utf8_lossy(&function.name).into_owned(),
-            }
-        } else {
-            self.script(argv[1], call.source)?
-        };
-        let flags = chosen.flags;
-        scripting::may_begin(server, flags, call.read_only)?;
         let (keys, args) = argv[3..].split_at(call.keys);
-        let (instance, args_given) = if is_function {
-            self.prepare_function(chosen.function, keys, args);
-            (&self.functions, 2)
+        let (flags, instance, args_given) = if call.source == ScriptSource::Function {
+            let function = server.functions.shared(argv[1]).ok_or_else(no_function)?;
+            scripting::may_begin(server, function.flags, call.read_only)?;
+            self.prepare_function(function.reference, keys, args);
+            let flags = function.flags;
+            self.run.name = Name::Function(function);
+            (flags, &self.functions, 2)
         } else {
-            self.prepare_script(chosen.function, keys, args);
-            (&self.eval, 0)
+            let (flags, function) = self.script(argv[1], call.source)?;
+            scripting::may_begin(server, flags, call.read_only)?;
+            self.prepare_script(function, keys, args);
+            (flags, &self.eval, 0)
         };
         let (lua, heap) = (instance.lua, instance.heap);
-        let state = ScriptState {
-            client: id,
-            db: server.client(id).db,
-            resp3: false,
-            read_only: call.read_only || (flags.declared && flags.no_writes),
-            allow_oom: flags.declared && flags.allow_oom,
-            repeated_by: 3,
-            replies: std::mem::take(&mut self.replies),
-            told: None,
-        };
-        let run = Box::new(Run {
-            server: std::ptr::null_mut(),
-            state,
-            yielder: std::ptr::null(),
-            name: chosen.name,
-            is_function,
-            began_ns: server.clock.now_ns(),
-            turn_ns: 0,
-            slow: false,
-        });
         let script = ManuallyDrop::new(self.coroutine((lua, heap), args_given)?);
-        self.active = Some(Active {
-            script,
-            run,
-            lua,
-            heap,
-        });
+        let run = &mut *self.run;
+        run.slow = false;
+        run.began_ns = server.now_ns;
+        run.turn_ns = server.now_ns;
+        let state = &mut run.state;
+        state.client = id;
+        state.db = server.client(id).db;
+        state.resp3 = false;
+        state.read_only = call.read_only || (flags.declared && flags.no_writes);
+        state.allow_oom = flags.declared && flags.allow_oom;
+        state.repeated_by = ScriptState::REPEATED_BY_ALL;
+        self.active = Some(Active { script, lua, heap });
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! is one.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::support::{Client, Server, wait};
 
@@ -559,6 +560,48 @@ fn loading_is_limited() {
     );
     fails("redis.log = nil", "Attempt to modify a readonly table");
     c.check("FUNCTION LIST", "*0");
+}
+
+#[test]
+fn the_libraries_of_a_payload_share_the_time_of_one() {
+    let server = Server::start(&[]);
+    let mut c = server.connect();
+    let code = |name: usize, rounds: u64| {
+        format!(
+            "#!lua name=lib{name}\nfor i = 1, {rounds} do end \
+             redis.register_function('f{name}', redis.log)"
+        )
+    };
+    // So many rounds that a library takes between a quarter and half of its time.
+    let mut rounds = 1_000_000;
+    loop {
+        let began = Instant::now();
+        assert_eq!(load(&mut c, &code(0, rounds)), "$lib0");
+        if began.elapsed() > Duration::from_millis(125) {
+            break;
+        }
+        rounds = rounds * 3 / 2;
+    }
+    for name in 1..8 {
+        assert_eq!(load(&mut c, &code(name, rounds)), format!("$lib{name}"));
+    }
+    c.command(&["FUNCTION", "DUMP"]);
+    let payload = c.reply_bytes();
+    let payload = payload.strip_prefix(b"$").unwrap();
+    c.check("FUNCTION FLUSH", "+OK");
+    let began = Instant::now();
+    c.command(&[b"FUNCTION", &b"RESTORE"[..], payload]);
+    let reply = c.reply();
+    assert!(reply.contains("FUNCTION LOAD timeout"), "{reply}");
+    // All of them would take a second, at least.
+    assert!(
+        began.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        began.elapsed()
+    );
+    c.check("FUNCTION LIST", "*0");
+    // One of them alone has enough.
+    assert_eq!(load(&mut c, &code(0, rounds)), "$lib0");
 }
 
 #[test]

@@ -205,6 +205,10 @@ fn scripts_are_kept_by_digest() {
             "SCRIPT EXISTS 4ca238f611c9d0ae4e9a75a5dbac22aedc379801 x",
             "*2 :1 :0",
         );
+        c.check(
+            "SCRIPT EXISTS 4CA238F611C9D0AE4E9A75A5DBAC22AEDC379801",
+            "*1 :1",
+        );
         c.check("SCRIPT FLUSH SYNC", "+OK");
         c.check(
             "EVALSHA 4ca238f611c9d0ae4e9a75a5dbac22aedc379801 0",
@@ -321,10 +325,49 @@ fn what_takes_long_in_few_instructions_can_be_ended_too() {
         "local s = ('x'):rep(1e7) for i = 1, 1e9 do local t = s .. i end",
         "while true do redis.call('ECHO', ('x'):rep(1e7)) end",
         "local s, find = ('ab'):rep(1e6), string.find while true do find(s, 'bb', 1, true) end",
+        "local t = {} for i = 1, 2e5 do t[i] = {} end while true do collectgarbage() end",
+        "local t = {} for i = 1, 2e5 do t[i] = {} end while true do collectgarbage('step', 1e5) end",
+        // redis-server does not come back from the first.
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "xpcall(error, function() while true do end end)",
+        "xpcall(function() return nil + 1 end, function() while true do end end)",
     ];
     for script in scripts {
         runs_until_killed(script, &mut c, &mut other);
     }
+}
+
+#[test]
+fn errors_are_handled_as_in_redis() {
+    const MANY: &str = "local t = {} for i = 1, 100 do t[i] = i end \
+                        return select('#', xpcall(function() return unpack(t) end, tostring))";
+    on_both(|server| {
+        let mut c = server.connect();
+        for (script, reply) in [
+            (MANY, ":101"),
+            (
+                "local ok, text = xpcall(error, tostring) return {tostring(ok), text}",
+                "*2 $false $nil",
+            ),
+            (
+                "local ok, text = xpcall(error, nil) return {tostring(ok), text}",
+                "*2 $false $error in error handling",
+            ),
+            (
+                "local ok, text = xpcall(function() return nil + 1 end, error) \
+                 return {tostring(ok), text}",
+                "*2 $false $error in error handling",
+            ),
+            (
+                "local ok, a, b = xpcall(error, function() return 1, 2 end) \
+                 return {tostring(ok), a, b}",
+                "*2 $false :1",
+            ),
+        ] {
+            c.command(&["EVAL", script, "0"]);
+            assert_eq!(c.reply(), reply, "{script}");
+        }
+    });
 }
 
 #[test]

@@ -349,6 +349,70 @@ fn monitors_see_what_redis_shows() {
 }
 
 #[test]
+fn monitors_see_scripts_before_what_they_call_and_when_they_fail() {
+    const UNKNOWN: &str = "ffffffffffffffffffffffffffffffffffffffff";
+    let library = "#!lua name=l\nredis.register_function('f', function() return 1 end)";
+    let mut servers = vec![Server::start(&[])];
+    servers.extend(Server::start_oracle(&[]));
+    for server in &servers {
+        let (mut c, mut watcher) = (server.connect(), server.connect());
+        c.command(&["FUNCTION", "LOAD", library]);
+        c.check_reply("$l");
+        watcher.check("MONITOR", "+OK");
+        let calls = [
+            format!("EVALSHA {UNKNOWN} 0"),
+            "EVALSHA short 0".to_owned(),
+            "EVAL 'return 1' 3 a".to_owned(),
+            "EVAL_RO 'return (' 0".to_owned(),
+            // Refused before it is looked at: not shown.
+            "EVAL 'return 1'".to_owned(),
+            "FCALL f".to_owned(),
+            "FCALL nosuch 0".to_owned(),
+            "FCALL f x".to_owned(),
+            "FCALL_RO f 0".to_owned(),
+            "EVAL \"return redis.call('incr', 'n')\" 0".to_owned(),
+            // In a transaction: when it runs, and before EXEC.
+            "MULTI".to_owned(),
+            "EVAL 'return 1' x".to_owned(),
+            "FCALL nosuch 0".to_owned(),
+            "EXEC".to_owned(),
+        ];
+        for call in &calls {
+            c.ask(call);
+        }
+        c.ask("PING last");
+        let mut lines = Vec::new();
+        while !lines
+            .last()
+            .is_some_and(|line: &String| line.ends_with("\"last\""))
+        {
+            lines.push(shown(&watcher.reply()));
+        }
+        let expected = [
+            &format!("\"EVALSHA\" \"{UNKNOWN}\" \"0\""),
+            "\"EVALSHA\" \"short\" \"0\"",
+            "\"EVAL\" \"return 1\" \"3\" \"a\"",
+            "\"EVAL_RO\" \"return (\" \"0\"",
+            "\"FCALL\" \"nosuch\" \"0\"",
+            "\"FCALL\" \"f\" \"x\"",
+            "\"FCALL_RO\" \"f\" \"0\"",
+            "\"EVAL\" \"return redis.call('incr', 'n')\" \"0\"",
+            "lua",
+            "\"MULTI\"",
+            "\"EVAL\" \"return 1\" \"x\"",
+            "\"FCALL\" \"nosuch\" \"0\"",
+            "\"EXEC\"",
+            "\"PING\" \"last\"",
+        ]
+        .map(|call| match call {
+            "lua" => "[0 lua] \"incr\" \"n\"".to_owned(),
+            call => format!("[0 127.0.0.1:*] {call}"),
+        });
+        assert_eq!(lines, expected);
+    }
+}
+
+#[test]
 fn monitors_see_the_unix_socket() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
