@@ -201,3 +201,69 @@ fn messages_of_evictions_do_not_lead_to_more() {
     }
     assert!(info(&mut c, "stats", "evicted_keys") > 0);
 }
+
+/// Sets many keys, and begins a snapshot that takes its time.
+fn filled_and_saving(c: &mut Client, value: &str) {
+    c.check("CONFIG SET maxmemory 0", "+OK");
+    for key in 0..5000 {
+        c.check(&format!("SET key:{key} {value}"), "+OK");
+    }
+    c.check("CONFIG SET rdb-key-save-delay 1000", "+OK");
+    c.check("BGSAVE", "+Background saving started");
+}
+
+#[test]
+fn what_a_snapshot_keeps_is_not_made_up_for() {
+    let server = Server::start(&["--save", ""]);
+    let mut c = server.connect();
+    let value = "v".repeat(2000);
+    // Overwriting needs no more memory, whatever the snapshot keeps of it.
+    filled_and_saving(&mut c, &value);
+    limit_above(&mut c, 500_000);
+    for key in 0..5000 {
+        c.check(&format!("SET key:{key} {value}"), "+OK");
+    }
+    assert_eq!(info(&mut c, "persistence", "rdb_bgsave_in_progress"), 1);
+    assert!(info(&mut c, "memory", "mem_not_counted_for_evict") > 1_000_000);
+    c.check("CONFIG SET rdb-key-save-delay 0", "+OK");
+    wait("the end of the snapshot", || {
+        (info(&mut c, "persistence", "rdb_bgsave_in_progress") == 0).then_some(())
+    });
+    assert!(info(&mut c, "memory", "mem_not_counted_for_evict") < 100_000);
+    // Nor does what is evicted ask for more.
+    c.check("CONFIG SET maxmemory-policy allkeys-random", "+OK");
+    c.check("CONFIG RESETSTAT", "+OK");
+    filled_and_saving(&mut c, &value);
+    limit_above(&mut c, 0);
+    for key in 0..500 {
+        c.check(&format!("SET new:{key} {value}"), "+OK");
+    }
+    let evicted = info(&mut c, "stats", "evicted_keys");
+    assert!((300..800).contains(&evicted), "{evicted}");
+    c.check("CONFIG SET rdb-key-save-delay 0", "+OK");
+}
+
+#[test]
+fn a_big_value_that_a_snapshot_still_needs_counts_as_evicted() {
+    let server = Server::start(&["--save", "", "--maxmemory-policy", "allkeys-random"]);
+    let mut c = server.connect();
+    for key in 0..500 {
+        let mut words = vec!["ZADD".to_owned(), format!("scores:{key}")];
+        for member in 0..200 {
+            words.extend([format!("{member}"), format!("member:{member}")]);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        c.command(&words);
+        c.check_reply(":200");
+    }
+    c.check("CONFIG SET rdb-key-save-delay 20000", "+OK");
+    c.check("CONFIG SET maxmemory-eviction-tenacity 100", "+OK");
+    c.check("BGSAVE", "+Background saving started");
+    let limit = info(&mut c, "memory", "used_memory") - 100_000;
+    c.check(&format!("CONFIG SET maxmemory {limit}"), "+OK");
+    c.check("PING", "+PONG");
+    let evicted = info(&mut c, "stats", "evicted_keys");
+    assert!((1..60).contains(&evicted), "{evicted}");
+    c.check("CONFIG SET maxmemory 0", "+OK");
+    c.check("CONFIG SET rdb-key-save-delay 0", "+OK");
+}

@@ -21,8 +21,16 @@ pub trait Sink {
 #[derive(Default, Debug)]
 pub struct Journal {
     bytes: Vec<u8>,
-    /// The database of each command, and where it ends in `bytes`.
-    commands: Vec<(DbIndex, usize)>,
+    commands: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    db: DbIndex,
+    /// Where it ends in `bytes`.
+    end: usize,
+    /// The server's own deletion of a key that expired or was evicted.
+    lapsed: bool,
 }
 
 /// Room that is kept for the next unit, bytes.
@@ -32,8 +40,24 @@ impl Journal {
     /// Adds a command.
     #[inline]
     pub fn push<'a>(&mut self, db: DbIndex, argv: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.add(db, argv, false);
+    }
+
+    /// Adds the deletion of a key that expired or was evicted: the server's own
+    /// doing, whoever found it.
+    pub fn push_lapsed<'a>(&mut self, db: DbIndex, argv: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.add(db, argv, true);
+    }
+
+    fn add<'a>(
+        &mut self,
+        db: DbIndex,
+        argv: impl ExactSizeIterator<Item = &'a [u8]>,
+        lapsed: bool,
+    ) {
         append_command(&mut self.bytes, argv);
-        self.commands.push((db, self.bytes.len()));
+        let end = self.bytes.len();
+        self.commands.push(Entry { db, end, lapsed });
     }
 
     /// Whether nothing was added since the last unit ended.
@@ -48,11 +72,24 @@ impl Journal {
         self.commands.len()
     }
 
-    /// Forgets what was added since the mark.
+    /// Forgets what was added since the mark, but for keys that are gone.
     pub fn truncate(&mut self, mark: usize) {
-        self.commands.truncate(mark);
-        let end = self.commands.last().map_or(0, |(_, end)| *end);
-        self.bytes.truncate(end);
+        if mark == self.commands.len() {
+            return;
+        }
+        let ends_before = mark.checked_sub(1).map(|last| self.commands[last].end);
+        let mut start = ends_before.unwrap_or(0);
+        let added = self.bytes.split_off(start);
+        let base = start;
+        for entry in self.commands.split_off(mark) {
+            if entry.lapsed {
+                self.bytes
+                    .extend_from_slice(&added[start - base..entry.end - base]);
+                let end = self.bytes.len();
+                self.commands.push(Entry { end, ..entry });
+            }
+            start = entry.end;
+        }
     }
 
     fn clear(&mut self) {
@@ -101,15 +138,15 @@ impl Server {
             let transaction = unit == Unit::Whole && journal.commands.len() > 1;
             // Its databases are those of the first and the last command, so
             // that a SELECT never stands alone.
-            if let (true, Some((db, _))) = (transaction, journal.commands.first()) {
+            if let (true, Some(Entry { db, .. })) = (transaction, journal.commands.first()) {
                 sink.feed(*db, b"*1\r\n$5\r\nMULTI\r\n", now_s);
             }
             let mut start = 0;
-            for (db, end) in &journal.commands {
+            for Entry { db, end, .. } in &journal.commands {
                 sink.feed(*db, &journal.bytes[start..*end], now_s);
                 start = *end;
             }
-            if let (true, Some((db, _))) = (transaction, journal.commands.last()) {
+            if let (true, Some(Entry { db, .. })) = (transaction, journal.commands.last()) {
                 sink.feed(*db, b"*1\r\n$4\r\nEXEC\r\n", now_s);
             }
         }

@@ -18,7 +18,7 @@ pub(super) fn evicted(server: &mut Server, db: DbIndex, key: &[u8]) {
 
 fn deleted(server: &mut Server, db: DbIndex, key: &[u8], in_background: bool) {
     let name: &[u8] = if in_background { b"UNLINK" } else { b"DEL" };
-    server.journal.push(db, [name, key].into_iter());
+    server.journal.push_lapsed(db, [name, key].into_iter());
 }
 
 /// A call has run; `changes` is what it counted.

@@ -291,6 +291,7 @@ unsafe extern "C-unwind" fn pcall(lua: *mut lua_State) -> c_int {
     ffi::lua_pushboolean(lua, 1);
     ffi::lua_insert(lua, 1);
     if ffi::lua_pcall(lua, args, ffi::LUA_MULTRET, 0) != 0 {
+        heap::of(lua).current = lua;
         pass_kill(lua);
         ffi::lua_remove(lua, 1);
         if ffi::lua_type(lua, -1) == ffi::LUA_TTABLE {
@@ -332,6 +333,7 @@ unsafe extern "C-unwind" fn xpcall(lua: *mut lua_State) -> c_int {
     ffi::lua_pushboolean(lua, 1);
     ffi::lua_insert(lua, 2);
     if ffi::lua_pcall(lua, 0, ffi::LUA_MULTRET, 1) != 0 {
+        heap::of(lua).current = lua;
         pass_kill(lua);
         ffi::lua_pushboolean(lua, 0);
         ffi::lua_replace(lua, 2);
@@ -497,7 +499,9 @@ unsafe extern "C-unwind" fn randomseed(lua: *mut lua_State) -> c_int {
     0
 }
 
-/// Resumes the coroutine that is the first argument.
+/// Resumes the coroutine that is the first argument. With too many values it
+/// raises an error in the one that calls: whatever catches that says that this
+/// one runs again.
 unsafe fn resume(lua: *mut lua_State) -> c_int {
     api::spend(lua, COROUTINE_WORK);
     let coroutine = ffi::lua_tothread(lua, 1);

@@ -208,6 +208,7 @@ impl Vm {
     /// Cleans up after code has run. It may have set other globals for the
     /// state.
     unsafe fn clean(&mut self, lua: *mut lua_State, heap: *mut Heap) {
+        (*heap).current = lua;
         ffi::lua_settop(lua, bottom::COUNT);
         ffi::lua_pushvalue(lua, bottom::LOCKED_GLOBALS);
         ffi::lua_replace(lua, ffi::LUA_GLOBALSINDEX);

@@ -292,3 +292,26 @@ fn what_begins_with_a_rewrite_waits_for_its_end() {
     client.check("SET a 2", "+OK");
     client.check("PING", "+PONG");
 }
+
+/// What a script keeps from the log is its own writes, not that a key expired.
+#[test]
+fn a_key_that_a_silent_script_finds_expired_does_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = ["--appendfsync", "always", "--enable-debug-command", "yes"];
+    let server = Instance::start(dir.path(), &options);
+    let mut client = server.connect();
+    client.check("DEBUG SET-ACTIVE-EXPIRE 0", "+OK");
+    client.check("RPUSH list a", ":1");
+    client.check("PEXPIRE list 20", ":1");
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let script = "redis.set_repl(redis.REPL_NONE) redis.call('set', 'silent', 1) \
+                  return redis.call('exists', 'list')";
+    client.command(&["EVAL", script, "0"]);
+    client.check_reply(":0");
+    client.check("RPUSH list b", ":1");
+    server.kill();
+    let server = Instance::start(dir.path(), &[]);
+    let mut client = server.connect();
+    client.check("LRANGE list 0 -1", "*1 $b");
+    client.check("EXISTS silent", ":0");
+}

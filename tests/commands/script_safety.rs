@@ -151,6 +151,26 @@ fn cve_2021_32626_deep_recursion() {
     assert!(eval(&mut server.connect(), deep).contains("reached lua stack limit"));
 }
 
+/// The error is raised in the caller; the coroutine, which was noted as the one
+/// that runs, is collected afterwards.
+#[test]
+fn a_coroutine_that_takes_no_more_values_is_not_used_again() {
+    let server = Server::start(&[]);
+    let script = "local text = ('A'):rep(146) \
+        local many = {} for i = 1, 7990 do many[i] = 0 end \
+        local co = coroutine.create(function(...) coroutine.yield() end) \
+        pcall(function() return coroutine.resume(co, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, unpack(many)) end) \
+        co = nil collectgarbage() collectgarbage() \
+        local strings = {} for i = 1, 3000 do strings[i] = i .. text end \
+        for i = 1, 40 do local s = string.rep('x', 8 * 1024 * 1024 + i) end \
+        local changed = 0 \
+        for i = 1, 3000 do if strings[i]:find('[^0-9A]') then changed = changed + 1 end end \
+        return changed";
+    for _ in 0..3 {
+        assert_eq!(eval(&mut server.connect(), script), ":0");
+    }
+}
+
 #[test]
 fn cve_2022_0543_nothing_of_the_system_is_reachable() {
     let server = Server::start(&[]);
