@@ -703,7 +703,7 @@ impl<E: Element> Table<E> {
 
     /// As [`Table::random`], where it stands.
     pub fn random_loc(&self, rng: &mut impl Rng) -> Option<Loc> {
-        self.random_where(rng, |_| true)
+        self.random_where(rng, false)
     }
 
     /// A random element with an expiry.
@@ -717,7 +717,7 @@ impl<E: Element> Table<E> {
         if self.expires == 0 {
             return None;
         }
-        self.random_where(rng, |word| word & EXPIRES != 0)
+        self.random_where(rng, true)
     }
 
     /// A random shard, in proportion to its slots, by directory index.
@@ -735,10 +735,12 @@ impl<E: Element> Table<E> {
         }
     }
 
-    fn random_where(&self, rng: &mut impl Rng, wanted: fn(u64) -> bool) -> Option<Loc> {
+    /// A random element, or one with an expiry.
+    fn random_where(&self, rng: &mut impl Rng, expiring: bool) -> Option<Loc> {
         if self.len == 0 {
             return None;
         }
+        let wanted = |word: u64| !expiring || word & EXPIRES != 0;
         // A random slot until one fits. Then, where few do, any that fits of
         // the first shard with such after a random one.
         for _ in 0..64 {
@@ -753,6 +755,10 @@ impl<E: Element> Table<E> {
         }
         let start = self.random_shard(rng);
         for directory in (start..self.directory.len()).chain(0..start) {
+            let header = self.directory[directory].header();
+            if header.len == 0 || (expiring && header.expires == 0) {
+                continue;
+            }
             let fitting = || {
                 let slots = self.directory[directory].occupied();
                 slots.filter(|(_, _, word)| wanted(*word))

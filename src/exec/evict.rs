@@ -91,6 +91,7 @@ fn evict(server: &mut Server) -> Room {
         server.evictor.forget();
     }
     let mut room = Room::Enough;
+    let monitored = server.config.latency_monitor_threshold_ms > 0;
     let mut keys = 0;
     // What telling others of the eviction takes is not held against the keys:
     // they would all go for it.
@@ -100,9 +101,15 @@ fn evict(server: &mut Server) -> Room {
     while owed > 0 {
         let (keyspace, rng) = (&mut server.keyspace, &mut server.rng);
         let evictor = &mut server.evictor;
+        let began = monitored.then(Instant::now);
         let freed = evictor.evict_one(keyspace, policy, samples, rng, in_background);
+        if let Some(began) = began {
+            note_latency(server, "eviction-del", began);
+        }
         let Some(freed) = freed else {
+            let began = Instant::now();
             room = wait_for_the_background(server, start, limit);
+            note_latency(server, "eviction-lazyfree", began);
             break;
         };
         owed -= freed;
@@ -125,12 +132,17 @@ fn evict(server: &mut Server) -> Room {
         }
     }
     server.executing = executing;
-    let spent_ms = start.elapsed().as_millis() as i64;
+    note_latency(server, "eviction-cycle", start);
+    room
+}
+
+/// Tells the latency monitor of what has taken since then.
+fn note_latency(server: &mut Server, event: &'static str, since: Instant) {
+    let spent_ms = since.elapsed().as_millis() as i64;
     let threshold_ms = server.config.latency_monitor_threshold_ms;
     let now_s = server.keyspace.now_ms / 1000;
     let latency = &mut server.stats.latency;
-    latency.add_if_needed("eviction-cycle", spent_ms, threshold_ms, now_s);
-    room
+    latency.add_if_needed(event, spent_ms, threshold_ms, now_s);
 }
 
 /// When nothing is left to evict, something may still be on its way out.

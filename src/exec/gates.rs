@@ -192,12 +192,17 @@ impl Passage<'_> {
             Some(transaction) if self.command.full_name() == "exec" => transaction.flags,
             _ => 0,
         };
-        let needs_memory = (self.flags | queued) & flag::DENYOOM != 0
-            || (in_multi && !self.command.has(flag::UNQUEUED));
+        let needs_memory =
+            (self.flags | queued) & flag::DENYOOM != 0 || (in_multi && !self.ends_transaction());
         if needs_memory {
             return Err(CmdError::OutOfMemory);
         }
         Ok(())
+    }
+
+    /// Redis: MULTI and WATCH, too, are refused where they make no sense.
+    fn ends_transaction(&self) -> bool {
+        self.command.has(flag::UNQUEUED) && !matches!(self.command.full_name(), "multi" | "watch")
     }
 
     /// Nobody may believe that data are safe when snapshots fail.

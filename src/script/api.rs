@@ -324,6 +324,7 @@ unsafe extern "C-unwind" fn sha1hex(lua: *mut lua_State) -> c_int {
     if ffi::lua_gettop(lua) != 1 {
         return raise(lua, "wrong number of arguments");
     }
+    spend(lua, bytes(lua, 1).unwrap_or_default().len() / 16);
     let digest = hex(&bytes(lua, 1).map_or_else(|| Sha1::digest(b""), Sha1::digest));
     push(lua, &digest);
     1

@@ -408,6 +408,7 @@ unsafe extern "C-unwind" fn decode(lua: *mut lua_State) -> c_int {
         let text = c"JSON parser does not support UTF-16 or UTF-32";
         return ffi::luaL_error(lua, text.as_ptr());
     }
+    api::spend(lua, data.len() / 4);
     let mut decoder = Decoder {
         lua,
         config,

@@ -300,6 +300,7 @@ unsafe fn unpack_all(lua: *mut lua_State, limit: i64, offset: i64) -> c_int {
             data.len() as c_int,
         );
     }
+    api::spend(lua, (data.len() - offset as usize) / 4);
     let all = limit == 0 && offset == 0;
     let limit = if all { i64::from(c_int::MAX) } else { limit };
     let mut input = Input {

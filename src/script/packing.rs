@@ -248,6 +248,7 @@ unsafe extern "C-unwind" fn unpack(lua: *mut lua_State) -> c_int {
     let mut at = offset - 1;
     let mut count = 0;
     while let Some(item) = format.next(lua) {
+        api::spend_value(lua);
         let mut size = item.bytes;
         at = at.saturating_add(format.padding(at, &item));
         if size > data.len() || at > data.len() - size {
@@ -317,6 +318,7 @@ unsafe extern "C-unwind" fn size(lua: *mut lua_State) -> c_int {
     let mut format = Format::new(lua);
     let mut at = 0_usize;
     while let Some(item) = format.next(lua) {
+        api::spend_value(lua);
         at += format.padding(at, &item);
         if item.letter == b's' {
             ffi::luaL_argerror(lua, 1, c"option 's' has no fixed size".as_ptr());

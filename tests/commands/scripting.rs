@@ -327,6 +327,11 @@ fn what_takes_long_in_few_instructions_can_be_ended_too() {
         "local s, find = ('ab'):rep(1e6), string.find while true do find(s, 'bb', 1, true) end",
         "local t = {} for i = 1, 2e5 do t[i] = {} end while true do collectgarbage() end",
         "local t = {} for i = 1, 2e5 do t[i] = {} end while true do collectgarbage('step', 1e5) end",
+        "local s = ('x'):rep(1e6) while true do redis.sha1hex(s) end",
+        "local t = {} for i = 1, 1e5 do t[i] = 1 end
+         local s = cmsgpack.pack(t) while true do cmsgpack.unpack(s) end",
+        "local s = ('x'):rep(1e5) while true do struct.size(s) end",
+        "local s = '{' .. ('\"a\":1,'):rep(1e5) .. '\"a\":1}' while true do cjson.decode(s) end",
         // redis-server does not come back from the first.
         "xpcall(function() while true do end end, function() while true do end end)",
         "xpcall(error, function() while true do end end)",

@@ -105,6 +105,9 @@ fn text_of(advice: Advice, server: &Server) -> String {
     }
 }
 
+/// Scripts from which on they are many.
+const SCRIPTS_MANY: usize = 1000;
+
 /// LATENCY DOCTOR.
 pub fn latency(server: &Server) -> String {
     let monitor = &server.stats.latency;
@@ -230,6 +233,13 @@ pub fn memory(server: &Server, overview: &Overview) -> String {
         findings.push(
             "Big replica buffers: more than 10 MB wait to be sent to replicas. See their lag in \
              INFO replication."
+                .into(),
+        );
+    }
+    if server.script_figures().scripts > SCRIPTS_MANY {
+        findings.push(
+            "Many scripts: more than 1000 are kept. Scripts whose text differs from call to call \
+             should take what differs as KEYS and ARGV; SCRIPT FLUSH forgets all."
                 .into(),
         );
     }
